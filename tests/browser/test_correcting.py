@@ -70,7 +70,7 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(
     page.locator("#train-again").click()
     expect(result).to_contain_text("hues@2", timeout=TRAINED)
     in_step(page, "Result")
-    expect(result).to_contain_text("revision 2")
+    expect(result).to_contain_text(re.compile(r"revision \d"))
     expect(result).to_contain_text("Version 1")
     expect(result).to_contain_text("other images")
 
@@ -171,4 +171,4 @@ def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> N
     expect(page.locator("#train-check-position")).to_contain_text("1 excluded")
     page.locator("#train-fix").click()
     expect(page.locator("#train-found")).to_contain_text("71 images in 3 classes")
-    expect(page.locator("#train-found")).to_contain_text("Revision 2: 1 image left out.")
+    expect(page.locator("#train-found")).to_contain_text(re.compile(r"Revision \d+: 1 image left out\."))
