@@ -10,9 +10,9 @@ import typer
 
 from loravit_web.catalog.reliability import reliability_of_version
 from loravit_web.cli import adapters_change, adapters_exchange
+from loravit_web.cli.adapters_exchange import export_text, exported_folder
 from loravit_web.cli.choices import AdapterTypeName
 from loravit_web.cli.documents import lineage_document, lineage_text
-from loravit_web.cli.export import export_text, exported_folder
 from loravit_web.cli.shell import AsJson, Document, details, note_page, open_registry, output, table
 from registry import (
     Adapter,

@@ -14,7 +14,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from loravit_web.cli import adapters, bases, compare, data, export, predict, runs, server, train, users
+from loravit_web.cli import (
+    adapters,
+    adapters_exchange,
+    bases,
+    compare,
+    data,
+    predict,
+    runs,
+    server,
+    train,
+    users,
+)
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.logs import set_up_logs
 from registry import RegistryError
@@ -56,7 +67,7 @@ app = typer.Typer(
 for command in (
     train.train,
     predict.predict,
-    export.export,
+    adapters_exchange.export,
     compare.compare,
     server.serve,
     server.worker,

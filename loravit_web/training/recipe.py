@@ -169,13 +169,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "up to 4000 images · short training",
             Recipe(
                 preset="quick",
-                image_size=126,
+                image_size=112,
                 epochs=4,
-                min_steps=90,
-                batch_size=16,
+                min_steps=60,
                 max_images=4000,
                 patience=3,
-                adapter=ViTAdapterConfig(r=16, alpha=32, blocks=3, readout=None),
+                adapter=ViTAdapterConfig(r=16, alpha=32, readout=None),
             ),
         ),
         "balanced": Preset(

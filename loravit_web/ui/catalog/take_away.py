@@ -17,16 +17,17 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
+from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import Version
 
 _FORMATS: Mapping[str, Format] = {
-    "Web page": "web",
-    "Python without torch": "onnx",
+    gettext_noop("Web page"): "web",
+    gettext_noop("Python without torch"): "onnx",
     "transformers.js": "onnx-merged",
 }
-_PRECISIONS: Mapping[str, Precision] = {"16 bits": "fp16", "32 bits": "fp32"}
+_PRECISIONS: Mapping[str, Precision] = {gettext_noop("16 bits"): "fp16", gettext_noop("32 bits"): "fp32"}
 _EXPORTING = threading.Lock()
 """One export at a time, because each needs the memory of a base and all cores."""
 
@@ -52,20 +53,20 @@ def build_export() -> ExportPanel:
     """Build the components, without events."""
     with gr.Row(elem_id="catalog-export"):
         form = gr.Dropdown(
-            list(_FORMATS),
-            value="Web page",
-            label="Export for",
-            info="Use this version without the app, on any static host or machine.",
+            [(_(title), form) for title, form in _FORMATS.items()],
+            value="web",
+            label=_("Export for"),
+            info=_("Use this version without the app, on any static host or machine."),
             elem_id="catalog-export-form",
         )
         precision = gr.Dropdown(
-            list(_PRECISIONS),
-            value="16 bits",
-            label="Weights of the base",
-            info="16 bits take half of the space, 32 bits are exact.",
+            [(_(title), precision) for title, precision in _PRECISIONS.items()],
+            value="fp16",
+            label=_("Weights of the base"),
+            info=_("16 bits take half of the space, 32 bits are exact."),
             elem_id="catalog-export-precision",
         )
-    write = gr.Button("Export as zip", elem_id="catalog-export-write")
+    write = gr.Button(_("Export as zip"), elem_id="catalog-export-write")
     return ExportPanel(form, precision, write, gr.DownloadButton(visible=False))
 
 
@@ -79,8 +80,8 @@ def connect_export(service: Service, ref: gr.State, panel: ExportPanel) -> None:
     """
 
     @told
-    def write(ref: str, form: str, precision: str, request: gr.Request) -> str:
-        return str(export_file(seen_by(service, request), ref, _FORMATS[form], _PRECISIONS[precision]))
+    def write(ref: str, form: Format, precision: Precision, request: gr.Request) -> str:
+        return str(export_file(seen_by(service, request), ref, form, precision))
 
     written = panel.write.click(
         write,

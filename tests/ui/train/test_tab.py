@@ -296,6 +296,6 @@ def test_the_levels_of_folders_can_be_chosen_where_they_can_be_read_in_several_w
 
 def test_a_preset_says_how_long_it_takes_once_that_is_known() -> None:
     draft, quick = ({key: text for text, key in preset_choices(8, times)} for times in ({}, {"quick": 312}))
-    assert draft["quick"].startswith("Quick · 128 px")
-    assert quick["quick"].startswith("Quick · about 5 min · 128 px")
+    assert draft["quick"].startswith("Quick · 112 px")
+    assert quick["quick"].startswith("Quick · about 5 min · 112 px")
     assert quick["draft"] == draft["draft"]
