@@ -92,7 +92,7 @@ def test_from_a_cell_to_its_images_to_a_corrected_version(
     page.locator("#use-teach-add").click()
     in_step(page, "Check")
     expect(page.locator("#train-found")).to_contain_text("73 images in 3 classes")
-    expect(page.locator("#train-found")).to_contain_text("1 added to")
+    expect(page.locator("#train-found")).to_contain_text("1 image added")
     expect(page.locator("#train-name input")).to_have_value("Hues")
 
 
