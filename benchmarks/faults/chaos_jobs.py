@@ -37,7 +37,7 @@ from loravit_web.training.checkpoints import Checkpoint
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.stopping import GRACE_SECONDS
 from loravit_web.worker.worker import Worker
-from registry import DatasetClass, NewBase, NewDataset, NewRun, Registry, Run, Version
+from registry import DatasetClass, Lease, NewBase, NewDataset, NewRun, Registry, Run, Version
 
 EPOCHS = 6
 RECIPE = Recipe(
@@ -188,8 +188,8 @@ def _instrument(registry: Registry, teller: Told) -> None:
     def logged(_none: None, run: str, step: int, values: dict[str, float], **_: Any) -> dict[str, Any]:
         return {"run": run, "step": step, "values": values}
 
-    def finished(_run: Run, run: str, _worker: str, status: str, **_: Any) -> dict[str, Any]:
-        return {"run": run, "status": status}
+    def finished(_run: Run, lease: Lease, status: str, **_: Any) -> dict[str, Any]:
+        return {"run": lease.run_id, "status": status}
 
     def saved(_none: None, _path: Path, kept: Checkpoint, **_: Any) -> dict[str, Any]:
         return {"epoch": kept.state.epoch}

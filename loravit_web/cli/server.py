@@ -53,8 +53,8 @@ def worker(
         int | None,
         typer.Option(metavar="N", min=1, help="Be a node that trains up to N runs at once."),
     ] = None,
-    worker_id: Annotated[str | None, typer.Option("--id", hidden=True)] = None,
-    node: Annotated[str | None, typer.Option(hidden=True)] = None,
+    worker_id: Annotated[str | None, typer.Option("--id", hidden=True, help="ID of this worker.")] = None,
+    node: Annotated[str | None, typer.Option(hidden=True, help="ID of the node that started it.")] = None,
 ) -> None:
     """Train queued runs in this process, or with --slots in processes of their own."""
     settings = current_settings()

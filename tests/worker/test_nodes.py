@@ -119,6 +119,9 @@ def store_of(kind: str, folder: Path) -> Path | S3Server:
         store = S3Server(folder / "s3")
     except NoS3Server as error:
         pytest.skip(str(error))
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # of an earlier server at another port
     store.start()
     return store
 

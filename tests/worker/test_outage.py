@@ -124,7 +124,7 @@ def test_a_run_continues_after_an_outage_and_a_dead_one_is_still_detected(
     worker, observer = two
     run = running(worker)
     with watched(observer) as marked:
-        with RunReporter(worker, run.id, "w:1", threading.Event(), heartbeat_seconds=BEAT):
+        with RunReporter(worker, run.lease, threading.Event(), heartbeat_seconds=BEAT):
             time.sleep(5 * BEAT)
             with slow_to_come_back(worker):
                 away(server, how, OUTAGE)
