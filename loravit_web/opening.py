@@ -35,11 +35,10 @@ def open_app(settings: Settings) -> App:
         import_timm()  # before the threads: two of them must not import what both need
         with ThreadPoolExecutor(1, "start") as pool:
             started = pool.submit(service.start)
-            from loravit_web.ui.launch import App, page_languages  # half of the start, most of it on one core
+            from loravit_web.ui.launch import App  # half of the start, most of it on one core
 
-            languages = page_languages(service)
             started.result()
-        app = App.over(service, languages)
+        app = App.over(service, translated=True)
         unless_opened.pop_all()
     return app
 

@@ -118,6 +118,10 @@ class Settings:
         """File of the choices that were measured on this machine; safe to delete."""
         return self.home / "cache" / "machine.json"
 
+    def page_texts(self, language: str) -> Path:
+        """Return the file of the page's texts in a language; safe to delete."""
+        return self.home / "cache" / f"page-{language}.json"
+
     @property
     def datasets(self) -> Path:
         """Folder of the imported images, with a folder per dataset fingerprint."""

@@ -42,7 +42,7 @@ from loravit_web.ui.page.head import page_head
 from loravit_web.ui.page.preview import ICON, tags_of
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 from loravit_web.ui.patches.kept_page import KeptPage
-from loravit_web.ui.patches.page_texts import PageTexts, texts_in
+from loravit_web.ui.patches.page_texts import PageTexts, kept_texts, texts_in
 from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
 from loravit_web.ui.patches.server import UNCHECKED_PAGE, is_starting, path_prefix
@@ -81,14 +81,14 @@ class App:
     languages: Mapping[str, PageTexts]
 
     @classmethod
-    def over(cls, service: Service, languages: Mapping[str, PageTexts] = NO_LANGUAGES) -> App:
+    def over(cls, service: Service, *, translated: bool = False) -> App:
         """Build the page of a service; `launch` starts it, and `close` closes both.
 
         Until `close`, ``GRADIO_TEMP_DIR`` is the app's own folder, because Gradio stores all files there.
 
         Args:
             service: Service that the page uses.
-            languages: Texts of the page in each language but English, from `page_languages`.
+            translated: Whether the page speaks every language, and not only English.
         """
         passing = open_passing_files(service.settings)
         before = os.environ.get(_FOLDER_VARIABLE)
@@ -99,7 +99,9 @@ class App:
         service.at_close(sweep.stop)
         sweep.start()
         presence = Presence()
-        return cls(service, build_app(service, presence), presence, passing, languages)
+        demo = build_app(service, presence)
+        languages = page_languages(service, demo) if translated else NO_LANGUAGES
+        return cls(service, demo, presence, passing, languages)
 
     def launch(self, *, host: str | None = None, port: int | None = None, block: bool = True) -> str:
         """Start serving and print the URL.
@@ -230,19 +232,30 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def page_languages(service: Service) -> dict[str, PageTexts]:
+def page_languages(service: Service, english: gr.Blocks) -> dict[str, PageTexts]:
     """Return the texts of the page in each language but English, by its code.
 
     The page is built once for each, before the app starts: Gradio cannot build one while it answers events.
+    At the next start of the same page the texts are read from a file.
+
+    Args:
+        service: Service that the page uses.
+        english: The page in English.
     """
-    found: dict[str, PageTexts] = {}
     if service.settings.plain_gradio:  # its page stays English
-        return found
-    for language in LANGUAGES.keys() - {ENGLISH}:
+        return {}
+    source = texts_in(english.get_config_file(), ENGLISH, page_head())
+
+    def built(language: str) -> PageTexts:
         with speaking(language):
-            config = build_app(service, Presence()).get_config_file()
-            found[language] = texts_in(config, language, page_head())
-    return found
+            return texts_in(build_app(service, Presence()).get_config_file(), language, page_head())
+
+    return {
+        language: kept_texts(
+            service.settings.page_texts(language), source, Path(__file__).parent, partial(built, language)
+        )
+        for language in LANGUAGES.keys() - {ENGLISH}
+    }
 
 
 def open_passing_files(settings: Settings) -> PassingFiles:

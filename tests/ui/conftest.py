@@ -14,7 +14,7 @@ import pytest
 from loravit_web.access.rights import LOCAL
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
-from loravit_web.ui.launch import App, page_languages
+from loravit_web.ui.launch import App
 from loravit_web.visibility import Seen
 from tests.conftest import make_colours, tiny_service
 from tests.ui.catalog.catalog_page import CatalogPage
@@ -51,7 +51,7 @@ def colours_app(folder: Path, trained_home: Path, *, translated: bool = False) -
         settings = Settings(home=folder / "home", base="tiny")
         service = tiny_service(settings)
         images = make_colours(folder / "colours", test=4)
-        app = App.over(service, page_languages(service) if translated else {})
+        app = App.over(service, translated=translated)
         url = app.launch(host="127.0.0.1", block=False)
         yield RunningApp(url, app.demo, service, images)
         app.close()

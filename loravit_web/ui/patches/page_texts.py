@@ -6,13 +6,19 @@ the browser (``gr.I18n``), but no HTML, no number with its noun, and nothing tha
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from loravit_web.util.files import write_atomic
+
+_LOG = logging.getLogger(__name__)
 _CONFIG = "window.gradio_config = "
 _ENGLISH_PAGE = 'lang="en"'
 _TEXTS = ("label", "info", "placeholder", "value", "choices", "headers", "title")
@@ -54,6 +60,41 @@ def texts_in(config: Mapping[str, Any], language: str, head: str) -> PageTexts:
         [event["js"] for event in config["dependencies"]],
         head,
     )
+
+
+def kept_texts(path: Path, english: PageTexts, sources: Path, build: Callable[[], PageTexts]) -> PageTexts:
+    """Return the texts of a page in a language, built or as they were kept at an earlier start.
+
+    Args:
+        path: File to keep them in. One that cannot be read is written anew.
+        english: Texts of the same page in English, which change with the page.
+        sources: Folder of everything else that the texts are made from.
+        build: Builds them.
+    """
+    identity = _identity(english, sources)
+    try:
+        kept = json.loads(path.read_bytes())
+        if kept["identity"] == identity:
+            return PageTexts(**kept["texts"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        pass  # there is none yet, or it is damaged
+    texts = build()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps({"identity": identity, "texts": asdict(texts)}).encode())
+    except OSError as error:
+        _LOG.warning("%s cannot be written (%s). The next start builds the page again.", path, error.strerror)
+    return texts
+
+
+def _identity(english: PageTexts, sources: Path) -> str:
+    """Return a hash of the texts in English, and of names, sizes and times of all source files."""
+    found = hashlib.sha256(json.dumps(asdict(english), sort_keys=True).encode())
+    for file in sorted(sources.rglob("*")):
+        if file.is_file() and file.suffix != ".pyc":
+            status = file.stat()
+            found.update(f"{file.relative_to(sources)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return found.hexdigest()
 
 
 def with_texts(page: str, texts: PageTexts) -> str:
