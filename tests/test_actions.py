@@ -140,7 +140,6 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "import_opened": lambda actions, _run: actions.import_opened(None),
     "import_from_hub": lambda actions, _run: actions.import_from_hub("ann/colours"),
     "delete_dataset": lambda actions, run: actions.delete_dataset(run.dataset.fingerprint),
-    "dataset_deletion": lambda actions, run: actions.dataset_deletion(run.dataset.fingerprint),
     "add_image": lambda actions, run: actions.add_image(run.dataset.fingerprint, Path("nowhere.png"), "red"),
     "correct": lambda actions, run: actions.correct(run.dataset.fingerprint, {}),
     "extend": lambda actions, run: actions.extend(run.dataset.fingerprint, None),

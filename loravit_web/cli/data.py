@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from loravit_web.datasets import DatasetStore, ImageDataset, Skipped
     from loravit_web.datasets.check import Checked
-    from loravit_web.runs.data_actions import DatasetDeletion
+    from loravit_web.runs.deletion import DatasetDeletion
 
 
 app = typer.Typer(
@@ -122,10 +122,13 @@ def delete_data(
 ) -> None:
     """Delete the images of a stored dataset for everyone. Runs and versions stay."""
     from loravit_web.runs.data_actions import DataActions
+    from loravit_web.runs.deletion import dataset_deletion_of
 
     with open_runs() as registry:
-        actions = DataActions(registry, SHELL, _stored())
-        deletion = actions.dataset_deletion(dataset) if dry_run else actions.delete_dataset(dataset)
+        if dry_run:
+            deletion = dataset_deletion_of(registry, _stored(), SHELL, dataset)
+        else:
+            deletion = DataActions(registry, SHELL, _stored()).delete_dataset(dataset)
     document = {
         "dataset": deletion.fingerprint,
         "name": deletion.name,

@@ -146,6 +146,8 @@ class PoolActions:
     def delete_from_pool(self, task: str, images: Sequence[str] | None = None) -> int:
         """Delete images of a pool, or the whole pool; errors as of `add_to_pool`.
 
+        With the whole pool, an admin also ends the keeping of images of requests; see `collect`.
+
         Args:
             task: Slug of the task.
             images: Beginnings of the hashes of the images, or their paths; None for the whole pool.
@@ -153,9 +155,14 @@ class PoolActions:
         Returns:
             The number of deleted images.
         """
+        self._check_not_in_demo()
         slug = task if task in self._pools.tasks() else self._task(task)  # also of a task that was deleted
         hashes = None if images is None else [self._pools.find(slug, text).sha256 for text in images]
-        return self._pools.remove(slug, hashes)
+        is_kept = self._pools.is_collecting(slug) and not self.visitor.may("manage")
+        count = self._pools.remove(slug, hashes)
+        if is_kept:
+            self._pools.collect(slug, True)
+        return count
 
     @needs("manage")
     def collect(self, task: str, *, on: bool) -> None:
@@ -174,9 +181,12 @@ class PoolActions:
         self._pools.collect(self._task(task), on)
 
     def _task(self, task: str) -> str:
+        self._check_not_in_demo()
+        return self._registry.catalog.adapter(task.partition("@")[0]).slug
+
+    def _check_not_in_demo(self) -> None:
         if self.visitor.is_guest:
             raise BeyondDemo("This demo keeps no images without labels. Run the app yourself.")
-        return self._registry.catalog.adapter(task.partition("@")[0]).slug
 
 
 def joined_text(joined: Joined) -> str:

@@ -10,7 +10,8 @@ import pytest
 from loravit_web.access.rights import LOCAL, SHELL, NotAllowed, Visitor, member
 from loravit_web.actions import Actions
 from loravit_web.datasets import DatasetNotFound, DatasetStore
-from loravit_web.runs.data_actions import DataActions, DatasetInUse
+from loravit_web.runs.data_actions import DataActions
+from loravit_web.runs.deletion import DatasetDeletion, DatasetInUse, dataset_deletion_of
 from loravit_web.service import Service
 from registry import Run
 from tests.conftest import RECIPE, ColourFolders
@@ -22,6 +23,12 @@ ADMIN = member("ada", "admin")
 def import_as(service: Service, visitor: Visitor, data: Path, name: str = "Hues") -> str:
     """Import images for a person, and return the fingerprint."""
     return Actions(service, visitor).import_dataset(data, name=name).fingerprint
+
+
+def planned_by(service: Service, visitor: Visitor, dataset: str) -> DatasetDeletion:
+    """What a person's deletion would remove."""
+    seen = service.seen_by(visitor)
+    return dataset_deletion_of(seen.registry, seen.datasets, visitor, dataset)
 
 
 def stored_files(service: Service) -> list[str]:
@@ -103,7 +110,7 @@ def test_runs_versions_and_corrected_copies_are_told_and_stay(service: Service, 
     dataset = service.datasets.load(fingerprint)
     first = dataset.items[0]
     Actions(service, LOCAL).correct(fingerprint, {(first.sha256, first.label): None})
-    planned = Actions(service, LOCAL).dataset_deletion(fingerprint)
+    planned = planned_by(service, LOCAL, fingerprint)
     assert service.datasets.load(fingerprint) == dataset
     deletion = Actions(service, LOCAL).delete_dataset(fingerprint)
     assert deletion == planned
@@ -126,6 +133,18 @@ def test_a_damaged_dataset_is_deleted_by_its_fingerprint(
     deletion = Actions(service, ADMIN).delete_dataset(fingerprint[:12])
     assert (deletion.name, deletion.images) == (fingerprint[:12], 24)
     assert stored_files(service) == []
+
+
+def test_only_who_may_delete_a_dataset_is_told_what_would_be_deleted(
+    service: Service, colour_folders: ColourFolders
+) -> None:
+    fingerprint = import_as(service, ANN, colour_folders())
+    with pytest.raises(NotAllowed, match="needs an editor, but vera is a viewer"):
+        planned_by(service, member("vera", "viewer"), fingerprint)
+    with pytest.raises(NotAllowed, match="“Hues” was imported by ann. Ask ann or an admin to delete it"):
+        planned_by(service, BOB, fingerprint)
+    assert planned_by(service, ANN, fingerprint) == planned_by(service, ADMIN, fingerprint)
+    assert service.datasets.list() == [fingerprint]
 
 
 def test_the_same_title_twice_asks_for_the_fingerprint(

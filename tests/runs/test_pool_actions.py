@@ -105,6 +105,7 @@ def test_pools_belong_to_tasks_and_not_to_visitors_of_a_demo(filled: Service) ->
     visitor = guest("guest-1", training=True)
     for act in (
         lambda actions: actions.delete_from_pool("other"),
+        lambda actions: actions.delete_from_pool("colours"),
         lambda actions: actions.join_pool("colours"),
         lambda actions: actions.confirm("colours", "1234", "red"),
     ):
@@ -118,7 +119,8 @@ def test_only_an_admin_lets_images_of_requests_be_kept(filled: Service) -> None:
     with pytest.raises(NotAllowed, match="This needs an admin"):
         Actions(filled, ANN).collect("colours", on=True)
     Actions(filled, LOCAL).collect("colours", on=True)
-    assert filled.pools.is_collecting("colours")
+    Actions(filled, ANN).delete_from_pool("colours")
+    assert filled.pools.is_collecting("colours"), "not an admin switched it off"
     Actions(filled, LOCAL).collect("colours", on=False)
     assert not filled.pools.is_collecting("colours")
 

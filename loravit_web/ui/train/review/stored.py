@@ -17,7 +17,7 @@ from loravit_web.datasets.export.writing import export
 from loravit_web.datasets.layout.plan import ClassLevel
 from loravit_web.datasets.stored.finding import number_of
 from loravit_web.errors import LoraVitError
-from loravit_web.runs.data_actions import DatasetDeletion
+from loravit_web.runs.deletion import DatasetDeletion, dataset_deletion_of
 from loravit_web.service import Progress, Service
 from loravit_web.ui.kit.confirm import ConfirmPanel, build_confirm
 from loravit_web.ui.kit.errors import told
@@ -155,7 +155,8 @@ def _connect(service: Service, panel: StoredPanel) -> None:
 
     @told
     def ask(chosen: str | None, request: gr.Request) -> Updates:
-        deletion = actions_of(service, request).dataset_deletion(_required(chosen))
+        seen = seen_by(service, request)
+        deletion = dataset_deletion_of(seen.registry, seen.datasets, seen.visitor, _required(chosen))
         return panel.confirm.asking(question_of(deletion))
 
     @told

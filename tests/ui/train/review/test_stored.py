@@ -10,7 +10,7 @@ import pytest
 from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
 from loravit_web.datasets import ImageDataset
-from loravit_web.runs.data_actions import DatasetDeletion
+from loravit_web.runs.deletion import DatasetDeletion
 from loravit_web.ui.train.review.stored import (
     NoDatasetChosen,
     StoredPanel,
