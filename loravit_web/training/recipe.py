@@ -171,7 +171,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 preset="quick",
                 image_size=112,
                 epochs=4,
-                min_steps=60,
+                min_steps=48,
                 max_images=4000,
                 patience=3,
                 adapter=ViTAdapterConfig(r=16, alpha=32, readout=None),
