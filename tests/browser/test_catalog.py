@@ -122,6 +122,7 @@ def test_back_leads_from_the_card_to_the_list_on_a_phone_and_through_tabs(
     page.go_forward()
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
     page.go_back()
+    expect(row).to_be_visible()
     page.go_back()
     expect(page.locator("#tabs [role=tab][aria-selected=true]").first).to_have_text("Use")
     assert page.url.rstrip("/") == app.url.rstrip("/")
