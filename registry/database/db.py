@@ -6,7 +6,7 @@ hold a session during a training step.
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +25,7 @@ from registry.database.clock import Clock, utc_now
 from registry.database.errors import (
     DatabaseNotReadable,
     DatabaseNotWritable,
+    DatabaseReplaced,
     ReadOnlySession,
     UnsupportedDatabase,
 )
@@ -249,6 +250,15 @@ class Database:
         """Let a write take long between two statements; a server ends it otherwise after 10 s."""
         self._rules.allow_pauses(session.connection())
 
+    def _save_if_lost(self, check_presence: Callable[[], None]) -> None:
+        """Check that the file is in place; if it is not, save a copy before the error ends this process."""
+        try:
+            check_presence()
+        except DatabaseReplaced:
+            with self.reading() as session:
+                session.connection()  # its own check saves the copy, and raises the error that names it
+            raise
+
     @contextmanager
     def _transaction(self, maker: sessionmaker[Session]) -> Iterator[Session]:
         try:
@@ -257,7 +267,7 @@ class Database:
                 check_presence = self._rules.presence_check(session.connection())
                 yield session
             # a commit into a deleted or replaced file is lost
-            check_presence()
+            self._save_if_lost(check_presence)
         except DataError as error:
             raise InvalidValue("a value", one_line(error.orig)) from error
         except DatabaseError as error:
