@@ -71,7 +71,7 @@ async ([task, pixels]) => {
 
 
 def packages_folder() -> Path:
-    """The folder of downloaded packages of whoever calls."""
+    """The folder of downloaded packages of the caller."""
     return read_settings(os.environ).packages
 
 

@@ -51,7 +51,7 @@ class RememberedChoices:
     """Choices in a file of the data folder, which is safe to delete.
 
     Args:
-        path: The file. One that cannot be read is written anew.
+        path: The file. One that cannot be read is replaced.
     """
 
     def __init__(self, path: Path) -> None:

@@ -156,7 +156,7 @@ def export(
 
 
 def exported_folder(name: str) -> Document | None:
-    """Return what an exported folder holds as JSON-ready values, or None if it is no such folder."""
+    """Return what an exported folder holds as JSON-ready values, or None for another folder."""
     folder = Path(name)
     if not folder.is_dir():
         return None

@@ -66,7 +66,7 @@ def kept_texts(path: Path, english: PageTexts, sources: Path, build: Callable[[]
     """Return the texts of a page in a language, built or as they were kept at an earlier start.
 
     Args:
-        path: File to keep them in. One that cannot be read is written anew.
+        path: File to keep them in. One that cannot be read is replaced.
         english: Texts of the same page in English, which change with the page.
         sources: Folder of everything else that the texts are made from.
         build: Builds them.
