@@ -1,7 +1,7 @@
 """How far 40 confirmed images bring a task that has 20 labeled and 200 unlabeled ones.
 
 The person is simulated: each image that the app shows gets its true class. The app shows 20 images, the task
-is trained anew (preset *Instant*: the probe), and it shows 20 more. The figure is the accuracy on test images
+is trained again (*Instant*: the probe), and it shows 20 more. The figure is the accuracy on test images
 that took no part, beside that of a task with all 220 labels, and beside 40 images in random order.
 """
 
