@@ -107,6 +107,32 @@ def test_versions_are_downloaded_compared_promoted_and_withdrawn_in_view(page: P
     expect(page.locator("#catalog-download")).to_be_disabled()
 
 
+def test_a_card_that_comes_after_back_is_closed_again(visit: Visit, app: AppProcess) -> None:
+    page = visit(app.url, width=390)
+    open_tab(page, "Catalog")
+    row = page.locator("#catalog-list button[data-slug=shades]")
+    expect(row).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(re.compile("/run/predict"), hold)
+    row.click()
+    expect(page).to_have_url(re.compile("adapter=shades"))
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("adapter="))
+    page.wait_for_timeout(300)
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    expect(page.locator("#catalog-card")).to_be_hidden()
+    expect(row).to_be_visible()
+    expect(page).not_to_have_url(re.compile("adapter="))
+
+
 def test_back_leads_from_the_card_to_the_list_on_a_phone_and_through_tabs(
     visit: Visit, app: AppProcess
 ) -> None:

@@ -308,6 +308,7 @@ def test_a_run_leads_to_its_result_and_to_its_version(app: AppProcess, page: Pag
     open_tab(page, "Runs")
     page.locator("#runs-catalog").click()
     expect(page.locator("#catalog-head")).to_contain_text("shades@1")
+    expect(page).to_have_url(re.compile("adapter=shades"))
     page.locator("#catalog-parts").get_by_role("tab", name="Details").click()
     made = page.get_by_role("link", name="Training run").get_attribute("href")
     expect(visit(f"{app.url}{made}").locator("#runs-progress")).to_contain_text("Shades")

@@ -142,7 +142,7 @@ def _choose(view: CatalogView) -> None:
 
     for source in (view.rows, card.versions):
         chosen = source.select(choose, view.inputs, [view.found, *card.outputs], **EACH, **_QUIET)
-        chosen.success(None, card.link, None, js=call("card.show"), **_QUIET)
+        chosen.success(None, card.link, None, js=call("card.showSelected"), **_QUIET)
     ticked = card.versions.input(
         tick, {card.ref, card.ticked}, [view.found, *card.of_versions], **IN_TURN, **UNCHECKED
     )

@@ -134,8 +134,13 @@ def _open_in_catalog(page: Page) -> None:
         return {page.tabs: gr.Tabs(selected="catalog"), **catalog.opened(data, str(event.value), request)}
 
     outputs = [page.tabs, *catalog.outputs]
-    runs.detail.catalog.click(open_in_catalog, {runs.chosen, *catalog.inputs}, outputs, **_LEAD, **UNCHECKED)
-    page.use.answers.select(open_card, set(catalog.inputs), outputs, **_LEAD, **EACH, **UNCHECKED)
+    for opened in (
+        runs.detail.catalog.click(
+            open_in_catalog, {runs.chosen, *catalog.inputs}, outputs, **_LEAD, **UNCHECKED
+        ),
+        page.use.answers.select(open_card, set(catalog.inputs), outputs, **_LEAD, **EACH, **UNCHECKED),
+    ):
+        opened.success(None, catalog.card.link, None, js=call("card.show"), **QUIET)
 
 
 def _watch_run(page: Page) -> None:

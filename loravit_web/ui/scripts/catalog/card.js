@@ -7,9 +7,30 @@ loravit.card = (() => {
   };
 
   // The link to the card names its version. There is none without a card.
+  const named = (link) => link ? new URL(link).searchParams.get("adapter") : "";
   const show = (link) => {
-    loravit.address.set("adapter", link ? new URL(link).searchParams.get("adapter") : "");
+    loravit.address.set("adapter", named(link));
     scrollTo();
+  };
+
+  const isVersionOf = (ref, asked) => {
+    const [slug, version] = ref.split("@"), [askedSlug, askedVersion] = asked.split("@");
+    return slug === askedSlug && (!/^\d+$/.test(askedVersion ?? "") || version === askedVersion);
+  };
+
+  // The address names a selection before the server replies. A reply that comes after another selection, or
+  // after Back, shows the wrong card: what the address names is opened again, once.
+  let opened = null;
+  const showSelected = (link) => {
+    const asked = loravit.address.get("adapter"), ref = named(link);
+    if (isVersionOf(ref, asked)) {
+      opened = null;
+      loravit.address.complete("adapter", ref);
+      scrollTo();
+    } else if (link && opened !== asked) {
+      opened = asked;
+      loravit.list.open(asked);
+    }
   };
 
   const listenToHead = (element) => {
@@ -34,5 +55,5 @@ loravit.card = (() => {
     }
   });
 
-  return {scrollTo, show, saveFile, showFault, listenToHead};
+  return {scrollTo, show, showSelected, saveFile, showFault, listenToHead};
 })();

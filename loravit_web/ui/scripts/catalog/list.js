@@ -12,6 +12,7 @@ loravit.list = (() => {
         if (slug && row.dataset.slug === slug) row.setAttribute("aria-current", "true");
         else row.removeAttribute("aria-current");
       }
+      loravit.address.set("adapter", ref);
       trigger("select", {index: 0, value: ref});
     };
 
@@ -30,7 +31,7 @@ loravit.list = (() => {
     // On a wide screen the first row opens by itself, because the card would stand there empty.
     let isFirstOpened = false;
     const openFirst = () => {
-      const [first] = rows(), isLinked = new URLSearchParams(window.location.search).has("adapter");
+      const [first] = rows(), isLinked = loravit.address.get("adapter");
       if (isFirstOpened || !first?.offsetParent || isLinked || loravit.address.isNarrow()) return;
       isFirstOpened = true;
       if (!document.querySelector("#catalog-card")) first.click();
@@ -49,5 +50,5 @@ loravit.list = (() => {
   const close = () => open("");
   loravit.address.follow("adapter", (ref) => open(ref));
 
-  return {listen, close};
+  return {listen, open: (ref) => open(ref), close};
 })();

@@ -5,8 +5,12 @@ loravit.versions = (() => {
       const button = event.target.closest("button[data-ref]");
       if (!button) return;
       const {ref, act} = button.dataset;
-      if (act === "promote") trigger("click", {ref});
-      else trigger("select", {index: 0, value: ref});
+      if (act === "promote") {
+        trigger("click", {ref});
+      } else {
+        loravit.address.set("adapter", ref);
+        trigger("select", {index: 0, value: ref});
+      }
     });
 
     element.addEventListener("change", (event) => {

@@ -15,10 +15,10 @@ loravit.address = (() => {
   };
 
   // What Back leads to: another tab, another step of Train, and another adapter or run. On a wide screen the first
-  // of those stands beside its list and is nothing to go back to. A longer name of the same thing is not either.
-  const leadsBack = (name, before, value) => {
+  // of those stands beside its list and is nothing to go back to.
+  const leadsBack = (name) => {
     if (name === "tab" || name === "step") return true;
-    return name in shows && !(before && value.startsWith(before)) && (Boolean(before) || narrow.matches);
+    return name in shows && (Boolean(get(name)) || narrow.matches);
   };
 
   const changed = (values) => {
@@ -39,9 +39,13 @@ loravit.address = (() => {
 
   // Set a parameter of the address; an empty value removes it.
   const set = (name, value) => {
-    const before = parameters().get(name) ?? "";
-    go(changed({[name]: value}), leadsBack(name, before, value) ? "pushState" : "replaceState");
+    go(changed({[name]: value}), leadsBack(name) ? "pushState" : "replaceState");
   };
+
+  const get = (name) => parameters().get(name) ?? "";
+
+  // Set a parameter to the full name of what it names already.
+  const complete = (name, value) => go(changed({[name]: value}), "replaceState");
 
   // Set parameters that belong together; Back leads to the values before unless they are only made precise.
   const setAll = (values, isPrecise) => go(changed(values), isPrecise ? "replaceState" : "pushState");
@@ -77,5 +81,5 @@ loravit.address = (() => {
 
   const isNarrow = () => narrow.matches;
 
-  return {set, setAll, follow, isNarrow};
+  return {get, set, setAll, complete, follow, isNarrow};
 })();

@@ -52,10 +52,11 @@ loravit.runs = (() => {
     });
   };
 
-  // The HTML of the selected run holds its link.
+  // The HTML of the selected run holds its link, with the full ID of a run that the address names by its start.
   const nameRun = (html) => {
     const link = html?.match(/[?&;]run=([0-9a-f]{32})/);
-    if (link) loravit.address.set("run", link[1]);
+    const asked = loravit.address.get("run");
+    if (link && asked && link[1].startsWith(asked)) loravit.address.complete("run", link[1]);
   };
 
   const showDetail = () => document.querySelector("#runs-progress")?.scrollIntoView({block: "nearest"});
