@@ -114,7 +114,7 @@ class PassingFiles:
         return folder
 
     def end_arrival(self, folder: Path) -> None:
-        """Remove what a broken upload left in a folder from `arrival`, and keep the folder for another upload.
+        """Remove what a broken upload left, and keep a folder from `arrival` for another upload.
 
         Removing a folder takes longer than all else of an upload on some file systems: 2 ms on an ext4 disk
         that is mounted with ``discard``.
