@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from loravit_web.export import web
+from loravit_web.training.files import reliability
 
 RESIZE = """
 import { readFileSync } from "node:fs";
@@ -52,6 +54,13 @@ def test_images_are_resized_as_pillow_resizes_them(node: str, tmp_path: Path) ->
     file.write_text(json.dumps(cases))
     module = as_module("loravit-web.js", tmp_path)
     assert run(node, RESIZE, module.as_uri(), str(file)) == expected
+
+
+@pytest.mark.parametrize("name", ["NEARLY_UNLIKE", "CLEAR_LEAD"])
+def test_the_page_is_as_sure_of_an_answer_as_the_app(name: str) -> None:
+    script = (web.PAGE / "loravit-web.js").read_text(encoding="utf-8")
+    (value,) = re.findall(rf"^const {name} = ([\d.]+);", script, re.MULTILINE)
+    assert float(value) == getattr(reliability, name)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in web.PAGE.glob("*.js")))
