@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from loravit_web.export import web
+from loravit_web.training.files import reliability
 
 RESIZE = """
 import { readFileSync } from "node:fs";
@@ -78,6 +80,13 @@ def test_webgpu_without_a_gpu_is_only_used_when_asked_for(
 ) -> None:
     module = as_module("loravit-web.js", tmp_path)
     assert run(node, HAS_GPU, module.as_uri(), adapter) == [by_itself, when_asked]
+
+
+@pytest.mark.parametrize("name", ["NEARLY_UNLIKE", "CLEAR_LEAD"])
+def test_the_page_is_as_sure_of_an_answer_as_the_app(name: str) -> None:
+    script = (web.PAGE / "loravit-web.js").read_text(encoding="utf-8")
+    (value,) = re.findall(rf"^const {name} = ([\d.]+);", script, re.MULTILINE)
+    assert float(value) == getattr(reliability, name)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in web.PAGE.glob("*.js")))

@@ -11,6 +11,7 @@
 
 const FORMAT = "loravit-onnx";
 const VERSION = 1;
+const NEARLY_UNLIKE = 0.85; // fraction of the threshold of unlike above which an answer is unsure
 const CLEAR_LEAD = 0.3; // lead over the second class, relative to the best score, that is clear enough
 
 /** A problem that is told to people: its message says what is wrong and what to do. */
@@ -328,7 +329,9 @@ function answerOf(task, logits, howUnlike, topK, milliseconds) {
     answer,
     labels: labels.slice(0, Math.max(1, topK)),
     labelsPerImage: task.labels,
-    unsure: confidence !== null && confidence < task.unsure_below,
+    unsure:
+      confidence !== null &&
+      (confidence < task.unsure_below || (howUnlike !== null && howUnlike > NEARLY_UNLIKE * task.unlike_above)),
     unlike: howUnlike === null ? null : howUnlike > task.unlike_above,
     confidence,
     novelty: howUnlike,
