@@ -23,6 +23,7 @@ from benchmarks.faults import (  # noqa: E402
 )
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.doubt import misfits  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
 from benchmarks.machine import cpu_engines  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
@@ -62,6 +63,7 @@ BENCHMARKS = {
     "hostile": cases.run,
     "journey": journey.run,
     "maps": maps.run,
+    "misfits": misfits.run,
     "newcomer": newcomer.run,
     "nodes": nodes.run,
     "novelty": novelty.run,
