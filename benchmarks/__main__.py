@@ -24,7 +24,9 @@ from benchmarks.faults import (  # noqa: E402
 )
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.doubt import misfits  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
+from benchmarks.machine import cpu_engines  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     camera,
@@ -53,6 +55,7 @@ BENCHMARKS = {
     "chaos": chaos.run,
     "corpus": corpus.run,
     "clients": clients.run,
+    "cpu-engines": cpu_engines.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "export": export.run,
@@ -61,6 +64,7 @@ BENCHMARKS = {
     "hostile": cases.run,
     "journey": journey.run,
     "maps": maps.run,
+    "misfits": misfits.run,
     "newcomer": newcomer.run,
     "nodes": nodes.run,
     "ray": ray_cluster.run,

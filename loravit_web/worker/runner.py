@@ -128,8 +128,8 @@ def execute(
     if outcome.status in ("completed", "cancelled") or outcome.unresumable:
         shutil.rmtree(work, ignore_errors=True)  # the next worker removes what remains
     else:
-        for tokens in work.glob("*.tokens"):  # large, and computed again on resume
-            tokens.unlink()
+        for kept in work.glob("*.tokens"):  # large, and computed again on resume
+            kept.unlink()
     return ended
 
 
