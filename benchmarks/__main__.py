@@ -25,6 +25,7 @@ from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.learning.doubt import misfits  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
+from benchmarks.machine import cpu_engines  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     camera,
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "chaos": chaos.run,
     "corpus": corpus.run,
     "clients": clients.run,
+    "cpu-engines": cpu_engines.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "export": export.run,

@@ -17,7 +17,12 @@ from torch import nn
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
 from loravit_web.training.averaging import ParameterMean
-from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
+from loravit_web.training.blocks import (
+    adapter_dropout,
+    blocks_to_read,
+    trainable_blocks,
+    trained_parameters,
+)
 from loravit_web.training.checkpoints import Checkpoint, TrainingState, save_checkpoint
 from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import STEP_COST, WorkMeter
@@ -79,8 +84,7 @@ class TrainingLoop:
         generator = torch.Generator().manual_seed(recipe.seed)
         self.blocks = trainable_blocks(base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
-        # The same blocks without the computations that the head does not read.
-        self._path = base.fastest_blocks([recipe.adapter.pooling], self.blocks)
+        self._path = blocks_to_read(base, recipe.adapter.pooling, self.blocks)
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
         # Zero, because starting from a probe's weights gave 7 points less on CIFAR-10.
         nn.init.zeros_(self.head.weight)

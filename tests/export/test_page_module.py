@@ -26,6 +26,15 @@ const small = cases.map(({ side, ...image }) => [...resized(image, side, side)])
 console.log(JSON.stringify(small));
 """
 
+HAS_GPU = """
+const [module, adapter] = process.argv.slice(1);
+const gpu = { requestAdapter: async () => JSON.parse(adapter) };
+Object.defineProperty(globalThis, "navigator", { value: { gpu } });
+globalThis.ImageData = class {};
+const { hasGpu } = await import(module);
+console.log(JSON.stringify([await hasGpu(true), await hasGpu(false)]));
+"""
+
 
 @pytest.fixture
 def node() -> str:
@@ -54,6 +63,23 @@ def test_images_are_resized_as_pillow_resizes_them(node: str, tmp_path: Path) ->
     file.write_text(json.dumps(cases))
     module = as_module("loravit-web.js", tmp_path)
     assert run(node, RESIZE, module.as_uri(), str(file)) == expected
+
+
+@pytest.mark.parametrize(
+    ("adapter", "by_itself", "when_asked"),
+    [
+        ("null", False, False),
+        ('{"info": {"isFallbackAdapter": false}}', True, True),
+        ('{"info": {"isFallbackAdapter": true}}', False, True),
+        ('{"isFallbackAdapter": true}', False, True),
+    ],
+    ids=["none", "GPU", "software", "software, as older browsers say it"],
+)
+def test_webgpu_without_a_gpu_is_only_used_when_asked_for(
+    node: str, tmp_path: Path, adapter: str, by_itself: bool, when_asked: bool
+) -> None:
+    module = as_module("loravit-web.js", tmp_path)
+    assert run(node, HAS_GPU, module.as_uri(), adapter) == [by_itself, when_asked]
 
 
 @pytest.mark.parametrize("name", ["NEARLY_UNLIKE", "CLEAR_LEAD"])

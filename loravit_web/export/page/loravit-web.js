@@ -228,7 +228,7 @@ export class Model {
 
 /** Return onnxruntime-web, and the execution providers to use in their order. */
 async function runtime({ ort, provider = "auto", ortFolder, threads }) {
-  const gpu = provider !== "wasm" && (await hasGpu());
+  const gpu = provider !== "wasm" && (await hasGpu(provider === "auto"));
   if (provider === "webgpu" && !gpu) throw new ExportError("This browser has no WebGPU. Use another provider.");
   const folder = new URL(String(ortFolder ?? new URL("./ort/", import.meta.url)).replace(/\/?$/, "/"), globalThis.location?.href);
   const name = gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
@@ -240,9 +240,18 @@ async function runtime({ ort, provider = "auto", ortFolder, threads }) {
   return [module, gpu ? ["webgpu", "wasm"] : ["wasm"]];
 }
 
-async function hasGpu() {
+/**
+ * Return whether the browser has WebGPU.
+ *
+ * Some browsers compute WebGPU on the CPU where there is no GPU, which takes 100 times as long as WebAssembly.
+ *
+ * @param {boolean} needsHardware
+ */
+export async function hasGpu(needsHardware) {
   try {
-    return Boolean(await globalThis.navigator?.gpu?.requestAdapter());
+    const adapter = await globalThis.navigator?.gpu?.requestAdapter();
+    const isSoftware = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+    return Boolean(adapter) && !(needsHardware && isSoftware);
   } catch {
     return false;
   }

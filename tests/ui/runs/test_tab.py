@@ -68,6 +68,12 @@ def test_a_run_without_epochs_has_the_accuracy_of_its_probe() -> None:
     assert re.findall(r'<td data-label="(?:Best accuracy|vs. probe)">([^<]+)<', html) == ["92.4%", "–"]
 
 
+def test_a_row_of_a_sweep_says_what_it_tries() -> None:
+    tried = run("completed", group="79cdd122" + 24 * "0", environment={"sweep": {"tries": {"lr": 0.002}}})
+    assert "Sweep 79cdd122: lr 0.002" in table([tried])
+    assert "Sweep" not in table([run("completed")])
+
+
 def test_the_banner_says_who_waits_behind_whom_and_offers_what_may_be_done() -> None:
     going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
     active = [going, replace(waiting, id="b" * 32)]
