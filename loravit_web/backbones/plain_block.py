@@ -135,7 +135,8 @@ def gamma_of(block: Any, path: str) -> torch.Tensor | None:
 
 def is_plain(block: Any) -> bool:
     """Return whether `PlainBlock` computes what a block in evaluation mode computes."""
-    attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
+    attention: Any = getattr(block, "attn", None)
+    mlp: Any = getattr(block, "mlp", None)
     if [type(part).__name__ for part in (block, attention, mlp)] != ["Block", "Attention", "Mlp"]:
         return False
     idle = [attention.q_norm, attention.k_norm, getattr(attention, "norm", None), getattr(mlp, "norm", None)]
