@@ -66,6 +66,7 @@ app = typer.Typer(
 )
 for command in (
     train.train,
+    train.sweep,
     predict.predict,
     adapters_exchange.export,
     compare.compare,

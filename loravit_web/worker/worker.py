@@ -28,6 +28,7 @@ from loravit_web.worker.reaper import Reaper
 from loravit_web.worker.run_log import log_of, log_step, run_log_file
 from loravit_web.worker.runner import STOPPED, execute, sweep_first_answers, sweep_work
 from loravit_web.worker.stopping import GRACE_SECONDS, stop_on_signals
+from loravit_web.worker.token_cache import TokenCache
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5
@@ -92,6 +93,7 @@ class Worker:
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
         self._run: Run | None = None
         self._prepared: set[str] = set()
+        self._tokens: tuple[str, TokenCache] | None = None
         self._unrecorded: str | None = None
 
     def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
@@ -160,6 +162,7 @@ class Worker:
             work=self.settings.work / run.id,
             terminate=self.terminate,
             max_seconds=self._max_minutes(run) * 60,
+            tokens=self._tokens_of(run),
             hand_back=self._is_one_of_many,
             before_leaving=keeper.store if keeper is not None else lambda: None,
         )
@@ -190,6 +193,12 @@ class Worker:
             _LOG.warning("%s The worker continues to watch the queue.", error)
             return False
         return True
+
+    def _tokens_of(self, run: Run) -> TokenCache | None:
+        """Return what the runs of a sweep share; other runs keep nothing."""
+        if self._tokens is None or self._tokens[0] != run.group:
+            self._tokens = None if run.group is None else (run.group, TokenCache())
+        return None if self._tokens is None else self._tokens[1]
 
     def _prepare(self, reaper: Reaper) -> None:
         """Load what the run of a silent worker needs, because this worker may have to continue it soon."""

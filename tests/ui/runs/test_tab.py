@@ -61,6 +61,12 @@ def test_a_row_is_named_by_adapter_and_version_and_compares_with_the_probe() -> 
     assert '<td data-label="Owner">bob</td>' in table([run("failed", created_by="bob")])
 
 
+def test_a_row_of_a_sweep_says_what_it_tries() -> None:
+    tried = run("completed", group="79cdd122" + 24 * "0", environment={"sweep": {"tries": {"lr": 0.002}}})
+    assert "Sweep 79cdd122: lr 0.002" in table([tried])
+    assert "Sweep" not in table([run("completed")])
+
+
 def test_the_banner_says_who_waits_behind_whom_and_offers_what_may_be_done() -> None:
     going, waiting = run("running", progress=0.4, stage="Epoch 2"), run("queued", created_by="bob")
     active = [going, replace(waiting, id="b" * 32)]
