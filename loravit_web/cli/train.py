@@ -127,6 +127,9 @@ def train(
     average: Annotated[
         bool | None, typer.Option(help="Average the parameters over the second half of the steps.")
     ] = None,
+    refit: Annotated[
+        bool | None, typer.Option(help="Fit the head once more on all images, and blend both heads.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -159,6 +162,7 @@ def train(
         mirror=mirror,
         floor=floor,
         average=average,
+        refit=refit,
     )
     slugified(name)
     level, names = classes_level(classes_at), known_encoding(encoding)
