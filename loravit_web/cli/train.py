@@ -132,6 +132,9 @@ def train(
     average: Annotated[
         bool | None, typer.Option(help="Average the parameters over the second half of the steps.")
     ] = None,
+    refit: Annotated[
+        bool | None, typer.Option(help="Fit the head once more on all images, and blend both heads.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -164,6 +167,7 @@ def train(
         mirror=mirror,
         floor=floor,
         average=average,
+        refit=refit,
     )
     from loravit_web.datasets.sources.csv_table.rows import chosen_columns
 
