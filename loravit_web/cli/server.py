@@ -161,7 +161,7 @@ def cluster_status(as_json: AsJson = False) -> None:
         listed = ray_cluster.trainers()
     with open_registry() as registry:
         nodes = {node.id: node for node in registry.nodes.list()}
-    documents = []
+    documents: list[Document] = []
     for one in listed:
         node = None if one.state is None else nodes.get(one.state.node)
         documents.append(
