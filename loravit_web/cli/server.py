@@ -21,6 +21,7 @@ from loravit_web.cli.shell import (
     table,
 )
 from loravit_web.settings.environment import Settings
+from loravit_web.util.heap import pause_collection
 from registry import Backup, Contents, Node, Restored
 
 NO_NODES = "No node has reported within a day. Start one with python -m loravit_web worker --slots N."
@@ -40,6 +41,7 @@ def serve(
     ] = None,
 ) -> None:
     """Start the web app, like python app.py."""
+    pause_collection()
     from loravit_web import opening
 
     opening.serve(current_settings(), host=host, port=port)
@@ -159,7 +161,7 @@ def cluster_status(as_json: AsJson = False) -> None:
         listed = ray_cluster.trainers()
     with open_registry() as registry:
         nodes = {node.id: node for node in registry.nodes.list()}
-    documents = []
+    documents: list[Document] = []
     for one in listed:
         node = None if one.state is None else nodes.get(one.state.node)
         documents.append(
