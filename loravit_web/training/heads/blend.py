@@ -55,7 +55,7 @@ class Blend:
             trained: The trained part, on the first features.
             closed: The closed-form part, on the features that follow, or None.
         """
-        weight, bias = trained.weight.detach().clone(), trained.bias.detach().clone()
+        weight, bias = trained.weight.detach().cpu().clone(), trained.bias.detach().cpu().clone()
         if closed is None:
             return weight, bias
         return (
