@@ -32,6 +32,7 @@ from loravit_web.runs.demo import BeyondDemo, check_plan
 from loravit_web.runs.pool_actions import PoolActions
 from loravit_web.runs.queueing import create_run
 from loravit_web.runs.revision_actions import RevisionActions
+from loravit_web.runs.sweeps import KEPT, Try, queue_tries
 from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
@@ -242,6 +243,25 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             return create_run(
                 service.registry, other or service.base, dataset, name, recipe, actor=self.visitor.name
             )
+
+    @needs("train")
+    def queue_sweep(
+        self, dataset: ImageDataset, name: str, tries: Sequence[Try], *, keep: float = KEPT
+    ) -> list[Run]:
+        """Queue the runs of a sweep, or none if the queue has no room for all; see `queue_tries`.
+
+        Raises:
+            NotAllowed: If the visitor may not train.
+            BeyondDemo: If a training exceeds the limits of the demo.
+            LoraVitError: If a setting is invalid, or the data folder or the queue is full.
+            RegistryError: If the name is invalid.
+        """
+        service, actor = self._service, self.visitor.name
+        for one in tries:
+            service.admission.check_size(self.visitor, dataset, one.recipe)
+        service.offer(dataset)
+        with service.admission.queueing(self.visitor, name, runs=len(tries)):
+            return queue_tries(service.registry, service.base, dataset, name, tries, actor=actor, keep=keep)
 
     @needs("manage")
     def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:

@@ -113,8 +113,7 @@ class LoRALayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (..., out) of the inputs (..., in), in the dtype of ``x``."""
         if self._is_plain:
-            a, b = self.lora_a[0], self.lora_b[0] * self.slices[0].scale
-            return adapted_linear(x, self.base.weight, self.base.bias, a, b)
+            return self.part(x, 0, self.base.out_features)
         y: torch.Tensor = self.base(x)
         dropped = self.dropout(x)
         for outputs, a, b in zip(self.slices, self.lora_a, self.lora_b, strict=True):
@@ -124,11 +123,25 @@ class LoRALayer(nn.Module):
             y[..., outputs.start : outputs.stop] += delta
         return y
 
+    def part(self, x: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return the outputs ``start`` to ``stop - 1`` of a layer that `has_parts`."""
+        bias = None if self.base.bias is None else self.base.bias[start:stop]
+        a, b = self.lora_a[0], self.lora_b[0][start:stop]
+        return adapted_linear(x, self.base.weight[start:stop], bias, a, b, self.slices[0].scale)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether `part` works: one slice has all outputs, and there is no dropout."""
+        return self._is_whole and not self.dropout.p
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.slices[0].start == 0 and self.slices[0].stop == self.base.out_features
+
     @property
     def _is_plain(self) -> bool:
         """Whether the factors change all outputs, and read all inputs."""
-        whole = self.slices[0].start == 0 and self.slices[0].stop == self.base.out_features
-        return whole and not (self.dropout.training and self.dropout.p)
+        return self._is_whole and not (self.dropout.training and self.dropout.p)
 
     def fused(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Return A (r, in), B (out, r) and the scale of the whole layer, with r the sum of all ranks.

@@ -58,11 +58,16 @@ def add_low_rank_(y: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Te
 
 
 def adapted_linear(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    scale: float = 1.0,
 ) -> torch.Tensor:
     """Return the output of a linear layer with its low-rank part, for training.
 
-    Semantics: ``y = x @ W.T + bias + (x @ A.T) @ B.T``, with gradients of x, A and B alone
+    Semantics: ``y = x @ W.T + bias + scale * (x @ A.T) @ B.T``, with gradients of x, A and B alone
 
     Both parts, and both gradients of x, are added up inside the matrix products: a tensor of the size of the
     output is read and written once less in each direction. On two cores that is 0.8 to 0.87 of the time.
@@ -72,20 +77,21 @@ def adapted_linear(
         weight: Frozen weight W (out, in) in the dtype of ``x``.
         bias: Frozen bias (out,) in the dtype of ``x``, or None.
         a: Factor A (r, in); cast to the dtype of ``x``.
-        b: Factor B (out, r) with the scale folded in; cast to the dtype of ``x``.
+        b: Factor B (out, r) without the scale; cast to the dtype of ``x``.
+        scale: alpha / r, or alpha / sqrt(r) for rsLoRA.
 
     Returns:
         Outputs (..., out) in the dtype of ``x``.
     """
-    result: torch.Tensor = _AdaptedLinear.apply(x, weight, bias, a, b)  # type: ignore[no-untyped-call]
+    result: torch.Tensor = _AdaptedLinear.apply(x, weight, bias, a, b, scale)  # type: ignore[no-untyped-call]
     return result
 
 
 class _AdaptedLinear(torch.autograd.Function):
     """`adapted_linear`, with gradients written out.
 
-    With G the gradient of y, and sums over all inputs: ``dx = G @ W + (G @ B) @ A``,
-    ``dA = (G @ B).T @ x`` and ``dB = G.T @ (x @ A.T)``.
+    With G the gradient of y, S = scale * B, and sums over all inputs: ``dx = G @ W + (G @ S) @ A``,
+    ``dA = (G @ S).T @ x`` and ``dB = scale * G.T @ (x @ A.T)``.
     """
 
     @staticmethod
@@ -96,9 +102,10 @@ class _AdaptedLinear(torch.autograd.Function):
         bias: torch.Tensor | None,
         a: torch.Tensor,
         b: torch.Tensor,
+        scale: float,
     ) -> torch.Tensor:
-        ctx.shape, ctx.dtype = x.shape, a.dtype
-        flat, a, b = x.reshape(-1, x.shape[-1]), a.to(x.dtype), b.to(x.dtype)
+        ctx.shape, ctx.dtype, ctx.scale = x.shape, a.dtype, scale
+        flat, a, b = x.reshape(-1, x.shape[-1]), a.to(x.dtype), (b * scale).to(x.dtype)
         inner = flat @ a.T
         y = F.linear(flat, weight, bias).addmm_(inner, b.T)
         ctx.save_for_backward(flat, inner, weight, a, b)
@@ -114,4 +121,4 @@ class _AdaptedLinear(torch.autograd.Function):
         x_grad = None
         if ctx.needs_input_grad[0]:
             x_grad = (grad @ weight).addmm_(inner_grad, a).view(ctx.shape)
-        return x_grad, None, None, a_grad.to(ctx.dtype), b_grad.to(ctx.dtype)
+        return x_grad, None, None, a_grad.to(ctx.dtype), b_grad.to(ctx.dtype) * ctx.scale, None

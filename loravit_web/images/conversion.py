@@ -93,10 +93,10 @@ def to_rgb(image: Image.Image, within: Range | None = None) -> Image.Image:
 def value_range(image: Image.Image, depth: int | None = None) -> Range:
     """Return the values of a deep image that become black and white.
 
-    White is the largest value of the fewest bits that contain the image: 10, 12, 14, 16, 18, 20, 24 or 28, or
-    1.0, 255 or at most 16 bits for floats. So 12 bits in a file of 16 bits are as bright as in a file of 12
-    bits, in training and in answers. Larger values, and values below zero, span the range from the smallest
-    to the largest one.
+    White is the largest value of the fewest bits that contain the image: 10, 12, 14, 16, 18, 20, 24 or 28.
+    For floats it is 1.0, 255, or that of at most 16 bits. So 12 bits in a file of 16 bits are as bright as in
+    a file of 12 bits, in training and in answers. Larger values, and values below zero, span the range from
+    the smallest to the largest one.
 
     Args:
         image: Image with one channel of more than 8 bits.

@@ -16,7 +16,12 @@ from torch import nn
 
 from loravit_web.backbones.base import Base
 from loravit_web.images.loading import load_stored
-from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
+from loravit_web.training.blocks import (
+    adapter_dropout,
+    blocks_to_read,
+    trainable_blocks,
+    trained_parameters,
+)
 from loravit_web.training.data import TrainingData
 from loravit_web.training.heads.probe import MOST_FITTED, candidate_readouts, trunk_readout
 from loravit_web.training.loop import EVALUATION_BATCH
@@ -182,7 +187,7 @@ def measure_pace(
     tokens = embedded.clone().requires_grad_(bool(adapted))  # every adapted block but the first
     others = max(len(adapted) - 1, 0)
     last = _measured(
-        base, recipe, base.fastest_blocks([recipe.adapter.pooling], adapted[-1:]), tokens, seconds
+        base, recipe, blocks_to_read(base, recipe.adapter.pooling, adapted[-1:]), tokens, seconds
     )
     other = _measured(base, recipe, adapted[-1:], tokens, seconds) if others else last
     evaluated, trained, saved = (a + others * b for a, b in zip(last, other, strict=True))

@@ -17,7 +17,12 @@ from torch import nn
 from loravit_web.backbones.base import Base
 from loravit_web.errors import LoraVitError
 from loravit_web.training.averaging import ParameterMean
-from loravit_web.training.blocks import adapter_dropout, trainable_blocks, trained_parameters
+from loravit_web.training.blocks import (
+    adapter_dropout,
+    blocks_to_read,
+    trainable_blocks,
+    trained_parameters,
+)
 from loravit_web.training.checkpoints import Checkpoint, TrainingState, save_checkpoint
 from loravit_web.training.data import TrainingData
 from loravit_web.training.meter import STEP_COST, WorkMeter
@@ -79,8 +84,7 @@ class TrainingLoop:
         generator = torch.Generator().manual_seed(recipe.seed)
         self.blocks = trainable_blocks(base, recipe.adapter, generator)
         self.first_block = base.depth - len(self.blocks)
-        # The same blocks without the computations that the head does not read.
-        self._path = base.fastest_blocks([recipe.adapter.pooling], self.blocks)
+        self._path = blocks_to_read(base, recipe.adapter.pooling, self.blocks)
         self.head = nn.Linear(base.feature_dim(recipe.adapter.pooling), len(data.class_names))
         # Zero, because starting from a probe's weights gave 7 points less on CIFAR-10.
         nn.init.zeros_(self.head.weight)
@@ -126,7 +130,7 @@ class TrainingLoop:
             current = [p.detach().clone() for p in self.parameters]
             candidate = self._mean.values or current
             self._assign(candidate)
-            logits = self.logits(validation, self._stage(state.epoch))
+            logits = self.logits(self.features(validation, self._stage(state.epoch)))
             self._assign(current)
             measured = self.objective.evaluate(logits, self.data.validation.labels)
             last_step = state.epoch * self._steps_per_epoch
@@ -152,14 +156,27 @@ class TrainingLoop:
         self._assign(best)
         return state, keep
 
-    def logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
-        """Return the logits (N, C) of the plain view of images."""
-        result = torch.empty(len(tokens), len(self.data.class_names))
+    def features(self, images: PrefixTokens, stage: str, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the float32 features (N, F) that the head reads of the plain view of images.
+
+        Args:
+            images: Images of a split.
+            stage: Stage to report.
+            rows: Indices (N,) of the images, or None for all of them.
+        """
+        rows = torch.arange(len(images)) if rows is None else rows
+        result = torch.empty(len(rows), self.head.in_features)
         with torch.inference_mode():
-            for start in range(0, len(tokens), EVALUATION_BATCH):
-                batch = tokens.tokens[0, start : start + EVALUATION_BATCH]
-                result[start : start + len(batch)] = self.head(self._features(batch))
+            for start in range(0, len(rows), EVALUATION_BATCH):
+                batch = images.tokens[0, rows[start : start + EVALUATION_BATCH]]
+                result[start : start + len(batch)] = self._features(batch)
                 self.surroundings.meter.add(len(batch) * max(len(self.blocks), 1), stage)
+        return result
+
+    @torch.no_grad()
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the logits (N, C) of features (N, F)."""
+        result: torch.Tensor = self.head(features)
         return result
 
     def pooled(self, images: PrefixTokens, stage: str) -> torch.Tensor:
