@@ -17,13 +17,16 @@ from benchmarks.faults import (  # noqa: E402
     hammer,
     nodes,
     outage,
+    ray_cluster,
     simulation,
     snapshot,
     soak,
 )
 from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
+from benchmarks.learning.doubt import misfits  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
+from benchmarks.machine import cpu_engines  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     camera,
@@ -52,6 +55,7 @@ BENCHMARKS = {
     "chaos": chaos.run,
     "corpus": corpus.run,
     "clients": clients.run,
+    "cpu-engines": cpu_engines.run,
     "engine": engine.run,
     "estimate": estimate.run,
     "export": export.run,
@@ -60,8 +64,10 @@ BENCHMARKS = {
     "hostile": cases.run,
     "journey": journey.run,
     "maps": maps.run,
+    "misfits": misfits.run,
     "newcomer": newcomer.run,
     "nodes": nodes.run,
+    "ray": ray_cluster.run,
     "novelty": novelty.run,
     "pool": pool.run,
     "registry": registry_scale.run,

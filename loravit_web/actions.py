@@ -24,6 +24,7 @@ from loravit_web.datasets import (
     open_source,
 )
 from loravit_web.datasets.layout.plan import ClassLevel, Level
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.data_actions import DataActions
@@ -31,6 +32,7 @@ from loravit_web.runs.demo import BeyondDemo, check_plan
 from loravit_web.runs.pool_actions import PoolActions
 from loravit_web.runs.queueing import create_run
 from loravit_web.runs.revision_actions import RevisionActions
+from loravit_web.runs.sweeps import KEPT, Try, queue_tries
 from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
@@ -105,6 +107,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
         encoding: str | None = None,
+        columns: Columns | None = None,
     ) -> ImageDataset:
         """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
@@ -115,6 +118,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             progress: Called with the completed fraction (0 to 1) and a sentence.
             classes_at: Level of the class folders, or None to find it; see `interpret`.
             encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+            columns: Columns of a table that a person chose, or None to find them.
 
         Returns:
             The stored dataset.
@@ -128,7 +132,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
         imported = self.import_levels(
-            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding
+            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding, columns=columns
         )
         return imported.dataset
 
@@ -141,9 +145,16 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
         encoding: str | None = None,
+        columns: Columns | None = None,
     ) -> Imported:
         """Import data as `import_dataset` does, and return the levels that could be the classes too."""
-        with open_source(data, self.archive_limits, classes_at=classes_at, encoding=encoding) as source:
+        with open_source(
+            data,
+            self.archive_limits,
+            classes_at=classes_at,
+            encoding=encoding,
+            columns=columns or FIND_COLUMNS,
+        ) as source:
             dataset = self.import_opened(source, name=name, progress=progress)
             return Imported(dataset, source.plan.levels, source.plan.at)
 
@@ -225,6 +236,25 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             return create_run(
                 service.registry, other or service.base, dataset, name, recipe, actor=self.visitor.name
             )
+
+    @needs("train")
+    def queue_sweep(
+        self, dataset: ImageDataset, name: str, tries: Sequence[Try], *, keep: float = KEPT
+    ) -> list[Run]:
+        """Queue the runs of a sweep, or none if the queue has no room for all; see `queue_tries`.
+
+        Raises:
+            NotAllowed: If the visitor may not train.
+            BeyondDemo: If a training exceeds the limits of the demo.
+            LoraVitError: If a setting is invalid, or the data folder or the queue is full.
+            RegistryError: If the name is invalid.
+        """
+        service, actor = self._service, self.visitor.name
+        for one in tries:
+            service.admission.check_size(self.visitor, dataset, one.recipe)
+        service.offer(dataset)
+        with service.admission.queueing(self.visitor, name, runs=len(tries)):
+            return queue_tries(service.registry, service.base, dataset, name, tries, actor=actor, keep=keep)
 
     @needs("manage")
     def train_now(self, dataset: ImageDataset, name: str, recipe: Recipe, worker: Worker) -> Run:

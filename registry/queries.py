@@ -159,10 +159,11 @@ class RunQuery:
     """A query for runs, which are listed newest first. A run must meet every condition that is set.
 
     Attributes:
-        text: words that must all occur in the id, slug, title or the name of the dataset. Case does not
-            matter, and only the first 200 characters are used.
+        text: words that must all occur in the id, slug, title, group or the name of the dataset. Case does
+            not matter, and only the first 200 characters are used.
         statuses: the accepted statuses; empty for any.
         owners: the users who asked for it; empty for any.
+        group: the id of a group, or its beginning.
         page: 1 to `MAX_PAGE`.
         limit: runs per page, 1 to `MAX_LIMIT`.
     """
@@ -171,6 +172,7 @@ class RunQuery:
     statuses: tuple[RunStatus, ...] = ()
     slug: str | None = None
     owners: tuple[str, ...] = ()
+    group: str | None = None
     page: int = 1
     limit: int = 50
 

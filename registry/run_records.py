@@ -43,6 +43,7 @@ class NewRun:
         dataset_name: what the user who trains calls the dataset; None for the name of its registration.
         dataset_revision: what changed since the revision of the data before, as plain JSON; None for data
             as it was imported.
+        group: the id of the group that the run belongs to, such as a sweep; None for a run of its own.
     """
 
     slug: str
@@ -54,6 +55,7 @@ class NewRun:
     environment: Mapping[str, Any]
     dataset_name: str | None = None
     dataset_revision: Mapping[str, Any] | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Run:
         dataset: the dataset, under the name that the user who trains has for it.
         published: the newest version that it published, as `slug@2`.
         dataset_revision: see `NewRun`.
+        group: see `NewRun`.
     """
 
     id: str
@@ -104,6 +107,7 @@ class Run:
     dataset: DatasetSummary
     published: str | None
     dataset_revision: Mapping[str, Any] | None = None
+    group: str | None = None
 
     @property
     def lease(self) -> Lease:

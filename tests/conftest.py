@@ -77,8 +77,13 @@ def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str =
     return made.with_model(copy.deepcopy(made.model))
 
 
+def scaled_base() -> Base:
+    """A random ViT of width 32 with a layer scale after attention and MLP, as DINOv2 has it."""
+    return _made_base(1, 3, 8, "scaled", init_values=0.3)
+
+
 @functools.cache
-def _made_base(seed: int, depth: int, patch_size: int, name: str) -> Base:
+def _made_base(seed: int, depth: int, patch_size: int, name: str, init_values: float | None = None) -> Base:
     """Building and checking a base takes longer than copying it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -91,6 +96,7 @@ def _made_base(seed: int, depth: int, patch_size: int, name: str) -> Base:
             num_heads=2,
             num_classes=0,
             dynamic_img_size=True,
+            init_values=init_values,
         )
     return wrap_base(
         model, name=name, architecture="vit_tiny_patch16_224", mean=IMAGENET_MEAN, std=IMAGENET_STD

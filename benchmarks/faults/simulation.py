@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -36,7 +37,8 @@ TROUBLE_SECONDS = 240.0
 LONGEST_SECONDS = 3600.0
 """Simulated seconds after which everything must have ended."""
 _TAKE_UPS = 1000
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = (1.0, 8.0)
+"""Shortest and longest simulated time between two looks of an observer."""
 
 
 @dataclass
@@ -60,6 +62,7 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
         self.registry: Registry
+        self.may_be_over = False
         self.counts: Counter[str] = Counter()
         self.acknowledged: list[tuple[str, str]] = []
 
@@ -73,8 +76,9 @@ class World:
         while self._events and self.now < LONGEST_SECONDS:
             self.now, _, act = heapq.heappop(self._events)
             act()
-            if is_over():
+            if self.may_be_over and is_over():
                 return True
+            self.may_be_over = False
         return False
 
 
@@ -199,6 +203,7 @@ class SimulatedWorker:
         except RunLost:
             self._lost(life)
             return
+        self.world.may_be_over = True
         if self._alive(life):
             self.world.acknowledged.append(("finish", lease.run_id))
             self._ask()
@@ -209,14 +214,20 @@ class SimulatedWorker:
             self._ask()
 
 
-def play(seed: int, folder: Path) -> tuple[list[str], Counter[str]]:
-    """Play one seed; what was violated, and how often what happened."""
+def play(seed: int, queued: Path, folder: Path) -> tuple[list[str], Counter[str]]:
+    """Play one seed; what was violated, and how often what happened.
+
+    Args:
+        seed: Seed of all that happens.
+        queued: Database with the queued runs, which is copied.
+        folder: Empty folder.
+    """
     world = World(random.Random(seed))
+    shutil.copyfile(queued, folder / "registry.db")
     with Registry.open(
         f"sqlite:///{folder / 'registry.db'}", folder / "artifacts", clock=world.clock
     ) as registry:
         world.registry = registry
-        _queue(registry)
         workers = [SimulatedWorker(world, number) for number in range(WORKERS)]
         for _ in range(2):
             _observe(world, Reaper(registry, take_ups=_TAKE_UPS, clock=lambda: world.now))
@@ -224,6 +235,14 @@ def play(seed: int, folder: Path) -> tuple[list[str], Counter[str]]:
             _disturb(world, worker)
         ended = world.run_until(lambda: _is_over(registry))
         return _violations(world, ended), world.counts
+
+
+def queue_runs(folder: Path) -> Path:
+    """Create a database with the queued runs, whose schema is not built again for every seed."""
+    file = folder / "registry.db"
+    with Registry.open(f"sqlite:///{file}", folder / "artifacts", clock=lambda: START) as registry:
+        _queue(registry)
+    return file
 
 
 def _queue(registry: Registry) -> None:
@@ -237,10 +256,12 @@ def _queue(registry: Registry) -> None:
 
 def _observe(world: World, reaper: Reaper) -> None:
     def look() -> None:
-        world.counts["take-ups"] += len(reaper.reap())
-        world.after(_LOOK_SECONDS, look)
+        taken = reaper.reap()
+        world.counts["take-ups"] += len(taken)
+        world.may_be_over |= bool(taken)
+        world.after(world.chance.uniform(*_LOOK_SECONDS), look)
 
-    world.after(world.chance.uniform(0, _LOOK_SECONDS), look)
+    world.after(world.chance.uniform(*_LOOK_SECONDS), look)
 
 
 def _disturb(world: World, worker: SimulatedWorker) -> None:
@@ -279,9 +300,10 @@ def _violations(world: World, ended: bool) -> list[str]:
 def play_all(seeds: range, folder: Path) -> Found:
     """Play every seed, each in a folder of its own."""
     found = Found()
+    queued = queue_runs(folder)
     for seed in seeds:
         with tempfile.TemporaryDirectory(dir=folder) as home:
-            violations, counts = play(seed, Path(home))
+            violations, counts = play(seed, queued, Path(home))
         found.violations += [f"seed {seed}: {violation}" for violation in violations]
         found.events += counts
     return found

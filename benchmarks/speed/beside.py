@@ -76,12 +76,14 @@ class Slice:
 
     Attributes:
         rate: answers a second.
-        wait: median seconds that a client waited for an answer.
+        wait: median seconds that a client waited for an answer, its upload included.
+        upload: median seconds of the upload alone.
         cpu: seconds of the app's threads for one answer.
     """
 
     rate: float
     wait: float
+    upload: float
     cpu: float
 
 
@@ -119,7 +121,12 @@ def beside(
         ]
         starts = [_start(start, homes, slices, tasks, seconds, seeds) for start in range(STARTS)]
     figures = [figure for load in loads[:2] for figure in _figures(load.clients, slices[load])]
-    return [_start_figure(starts), *figures, _besides(slices[loads[0]], slices[loads[2]])]
+    return [
+        _start_figure(starts),
+        *figures,
+        _upload_figure(slices[loads[0]]),
+        _besides(slices[loads[0]], slices[loads[2]]),
+    ]
 
 
 def _start(
@@ -228,13 +235,16 @@ def _ask(
     if images is None:
         images = iter(_images(next(seeds), int(120 * seconds) + clients))
     waits: list[float] = []
+    uploads: list[float] = []
     end = time.perf_counter() + seconds
 
     def client(number: int) -> None:
         asker = Asker(app.url)
         try:
             while (began := time.perf_counter()) < end:
-                asker.classify(asker.upload("image.jpg", next(images)), [f"task-{number % tasks}"])
+                uploaded = asker.upload("image.jpg", next(images))
+                uploads.append(time.perf_counter() - began)
+                asker.classify(uploaded, [f"task-{number % tasks}"])
                 waits.append(time.perf_counter() - began)
         finally:
             asker.close()
@@ -246,7 +256,13 @@ def _ask(
     for thread in threads:
         thread.join()
     took = time.perf_counter() - began
-    return Slice(len(waits) / took, statistics.median(waits), (app.cpu_seconds() - used) / len(waits))
+    used = app.cpu_seconds() - used
+    return Slice(
+        rate=len(waits) / took,
+        wait=statistics.median(waits),
+        upload=statistics.median(uploads),
+        cpu=used / len(waits),
+    )
 
 
 def _figures(clients: int, slices: Sequence[tuple[Slice, Slice]]) -> list[Figure]:
@@ -281,6 +297,16 @@ def _start_figure(starts: Sequence[tuple[float, float]]) -> Figure:
         1.0,
         "x",
         note=f"{here:.1f} / {there:.1f} s; starts " + ", ".join(f"{ratio:.2f}x" for ratio in ratios),
+    )
+
+
+def _upload_figure(slices: Sequence[tuple[Slice, Slice]]) -> Figure:
+    """What an upload takes of the answer, which is too short for a bound of its own."""
+    here, there = (1000 * statistics.median(one.upload for one in some) for some in zip(*slices, strict=True))
+    return Figure(
+        "one client: upload, this version / the other",
+        f"{here / there:.2f}x",
+        note=f"{here:.1f} / {there:.1f} ms",
     )
 
 

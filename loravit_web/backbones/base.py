@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from loravit_web.backbones.first_token import FirstTokenBlock
+from loravit_web.backbones.plain_block import PlainBlock
 from loravit_web.backbones.preprocessing import Preprocessing, Triple
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.backbones.timm_import import import_timm
@@ -281,7 +282,8 @@ class Base:
         reads -= {"none"}
         if not blocks or not self.supports_first_token_block or reads != {"cls"}:
             return blocks
-        return [*blocks[:-1], FirstTokenBlock(blocks[-1])]
+        last = blocks[-1]
+        return [*blocks[:-1], last.first_token() if isinstance(last, PlainBlock) else FirstTokenBlock(last)]
 
     def features(self, tokens: torch.Tensor, pooling: Pooling | None) -> torch.Tensor:
         """Return pooled float32 features (B, F) of the tokens (B, N, D) after the last block.

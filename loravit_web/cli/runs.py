@@ -43,16 +43,26 @@ def list_runs(
     search: Annotated[
         str,
         typer.Option(
-            metavar="TEXT", help="Words to find in ids, names, titles and datasets.", show_default=False
+            metavar="TEXT",
+            help="Words in ids, names, titles, sweeps and datasets.",
+            show_default=False,
         ),
     ] = "",
+    group: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only runs of this sweep, or the beginning of its id.")
+    ] = None,
     page: Annotated[int, typer.Option(metavar="N", help="Page of the list.")] = 1,
     limit: Annotated[int, typer.Option(metavar="N", help="Runs on a page.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
     query = RunQuery(
-        text=search, statuses=tuple(map(_status, status or ())), slug=slug, page=page, limit=limit
+        text=search,
+        statuses=tuple(map(_status, status or ())),
+        slug=slug,
+        group=group,
+        page=page,
+        limit=limit,
     )
     with open_runs() as registry:
         found, queue = registry.search.runs(query), registry.runs.queue()
@@ -175,6 +185,8 @@ def run_document(run: Run, queue: Sequence[str] = ()) -> Document:
         "error": run.error,
         "error_kind": run.error_kind,
         "retry_of": run.environment.get("retry_of"),
+        "group": run.group,
+        "tries": run.environment.get("sweep", {}).get("tries"),
     }
 
 

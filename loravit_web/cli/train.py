@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -15,6 +16,7 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.cli.choices import (
     AdapterTypeName,
     ClassesAt,
+    ColumnChoices,
     NamesEncoding,
     PoolingName,
     PresetName,
@@ -22,13 +24,15 @@ from loravit_web.cli.choices import (
     classes_level,
     known_encoding,
 )
-from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output
+from loravit_web.cli.runs import TRAINERS, run_document
+from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output, table
 from loravit_web.util.console import progress_printer
 from registry import Run, Version
 
 if TYPE_CHECKING:
     from loravit_web.datasets import ImageDataset
     from loravit_web.datasets.layout.plan import ClassLevel
+    from loravit_web.datasets.sources.csv_table.rows import Columns
     from loravit_web.service import Service
     from loravit_web.training.recipe import Recipe
 
@@ -53,6 +57,7 @@ def train(
     ] = "quick",
     classes_at: ClassesAt = None,
     encoding: NamesEncoding = None,
+    column: ColumnChoices = None,
     base: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
@@ -164,6 +169,8 @@ def train(
         average=average,
         refit=refit,
     )
+    from loravit_web.datasets.sources.csv_table.rows import chosen_columns
+
     slugified(name)
     level, names = classes_level(classes_at), known_encoding(encoding)
     with open_service(base=base) as service:
@@ -175,10 +182,89 @@ def train(
             keep_size=image_size is not None,
             classes_at=level,
             encoding=names,
+            columns=chosen_columns(column or ()),
         )
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = trained_document(run, version)
     output(as_json, document, lambda: trained_text(document))
+
+
+def sweep(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Images, as for the command train.")],
+    name: Annotated[str, typer.Option(metavar="SLUG", help="Adapter to publish.")],
+    tried: Annotated[
+        list[str],
+        typer.Option(
+            "--try",
+            metavar="OPTION=VALUES",
+            help="Option of the command train with its values, such as lr=0.001,0.003 or blocks=4. With "
+            "--random also a range, such as rank=2..16. Repeat it for more options.",
+        ),
+    ],
+    preset: Annotated[PresetName, typer.Option(help="Settings to start from.")] = "quick",
+    draws: Annotated[
+        int | None,
+        typer.Option("--random", metavar="N", min=1, help="Draw N combinations instead of all of them."),
+    ] = None,
+    draw_seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draws.")] = 0,
+    keep: Annotated[
+        float,
+        typer.Option(
+            metavar="F", min=0.01, max=1, help="Fraction of the runs that continue at each comparison."
+        ),
+    ] = 0.5,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Train the runs in this process, and wait.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue runs that try several settings. The best one publishes a version."""
+    from loravit_web.actions import Actions
+    from loravit_web.runs.sweeps import parse_choices, tries
+
+    slugified(name)
+    choices = parse_choices(tried)
+    planned = tries(preset, choices, draws=draws, seed=draw_seed)
+    with open_service(base=base) as service:
+        tell, actions = progress_printer(), Actions(service, SHELL)
+        dataset = actions.import_dataset(data, progress=tell)
+        _note_findings(dataset)
+        if "image-size" not in choices:
+            patch = service.base.patch_size
+            planned = [replace(one, recipe=one.recipe.fitted(patch)) for one in planned]
+        queued = actions.queue_sweep(dataset, name, planned, keep=keep)
+        group = queued[0].group or ""
+        if now:
+            note(f"training {len(queued)} runs of the sweep {group[:8]}")
+            _train_queue(service, tell)
+        runs = [service.registry.runs.get(run.id) for run in queued]
+        scores = service.registry.search.run_summaries([run.id for run in runs], "val_accuracy")
+        rows = [
+            {**run_document(run), "val_accuracy": scores[run.id].maximum if run.id in scores else None}
+            for run in runs
+        ]
+    document = {"group": group, "runs": rows}
+    columns = ["run", "status", "tries", "val_accuracy", "published", "note"]
+    shown = [{**row, "run": str(row["run"])[:8], "tries": _tries_text(row)} for row in rows]
+    output(as_json, document, lambda: table(shown, columns, ""))
+    if not now:
+        note(f"{TRAINERS} trains them. Watch them with python -m loravit_web runs list --group {group[:8]}")
+
+
+def _train_queue(service: Service, tell: Callable[[float, str], None]) -> None:
+    """Train queued runs in this process until none is left."""
+    worker = service.new_worker()
+    worker.add_base(*service.loaded)
+    with worker.stopping_on_signals(), _shown_progress(service, worker.id, tell):
+        worker.work(idle_exit=0.0)
+
+
+def _tries_text(row: Document) -> str:
+    from loravit_web.runs.sweeps import changed_text
+
+    return changed_text(row["tries"] or {})
 
 
 def trained(
@@ -190,6 +276,7 @@ def trained(
     keep_size: bool,
     classes_at: ClassLevel = None,
     encoding: str | None = None,
+    columns: Columns | None = None,
 ) -> Run:
     """Train an adapter while showing the progress on stderr, and return the completed run.
 
@@ -201,6 +288,7 @@ def trained(
         keep_size: Whether to keep the image size even if it does not fit the base.
         classes_at: Level of the class folders, or None to find it.
         encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+        columns: Columns of a table that were chosen, or None to find them.
 
     Raises:
         CommandFailed: If the run ends without a version.
@@ -209,7 +297,9 @@ def trained(
     from loravit_web.training.estimate import cost_text
 
     tell, actions = progress_printer(), Actions(service, SHELL)
-    dataset = actions.import_dataset(data, progress=tell, classes_at=classes_at, encoding=encoding)
+    dataset = actions.import_dataset(
+        data, progress=tell, classes_at=classes_at, encoding=encoding, columns=columns
+    )
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C stops a download
     if not keep_size:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from loravit_web.datasets.layout.plan import Placement
 from loravit_web.util.text import listed
 
 _NUMBER = re.compile(r"0*(\d+)(\.0+)?")
+_ADDED = re.compile(
+    r"(?<=[\w)])[\s_\-]+(?:\(\d+\)|copy(?: \d+)?|copia|kopie|копия|副本|"
+    r"aug|augmented|augmentation|new|old|backup|extra)$"
+)
+"""What file managers and people add to the name of a folder with the same things."""
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
@@ -29,12 +34,31 @@ def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def similar_warnings(names: Iterable[str]) -> tuple[str, ...]:
+def added_to(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the names that are those of another class with a word for a copy, each with the other one."""
+    keys = {key_of(name): name for name in names}
+    found = []
+    for name in sorted(keys.values()):
+        plain = keys.get(key_of(_ADDED.sub("", name.casefold())), name)
+        if plain != name:
+            found.append((plain, name))
+    return found
+
+
+def similar_warnings(names: Collection[str]) -> tuple[str, ...]:
     """Return one sentence for each group of similar names."""
-    return tuple(
-        f"{listed([f'“{name}”' for name in group])} are {len(group)} classes, although their names only "
-        "differ in case, spaces or the form of a number. Rename them if they are the same class."
-        for group in similar_names(names)
+    copies = [
+        f"“{plain}” and “{name}” are 2 classes, although “{name}” looks like more images of “{plain}”. Merge "
+        "them if they are the same class."
+        for plain, name in added_to(names)
+    ]
+    return (
+        *copies,
+        *(
+            f"{listed([f'“{name}”' for name in group])} are {len(group)} classes, although their names only "
+            "differ in case, spaces or the form of a number. Rename them if they are the same class."
+            for group in similar_names(names)
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Inference with many adapters on one frozen base."""
 
-from loravit_web.engine.measure import ComputeMode, fastest_engine, fastest_mode
+from loravit_web.engine.measure import ComputeMode, fastest_engine, fastest_layout, fastest_mode
 from loravit_web.engine.multilora import MultiLoRAViT
 from loravit_web.engine.pool import EnginePool
 from loravit_web.engine.residency import UnknownTask
@@ -14,6 +14,7 @@ __all__ = [
     "Segment",
     "UnknownTask",
     "fastest_engine",
+    "fastest_layout",
     "fastest_mode",
     "routed",
 ]

@@ -10,6 +10,7 @@ from torch import nn
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
+from loravit_web.backbones.forms import InferenceForm
 
 HALF_LIFE = 256
 """Number of uses of any adapter after which an earlier use counts half."""
@@ -40,13 +41,20 @@ class Branches:
         master: The same base in float32, from which weights are merged.
         budget: Maximum size of the merged copies in bytes.
         shareable: Returns whether an adapter can be computed in a mixed batch instead.
+        form: Form in which blocks are computed.
     """
 
     def __init__(
-        self, base: Base, master: Base, budget: int, *, shareable: Callable[[Adapter], bool]
+        self,
+        base: Base,
+        master: Base,
+        budget: int,
+        *,
+        shareable: Callable[[Adapter], bool],
+        form: InferenceForm,
     ) -> None:
         self.budget = budget
-        self._base, self._master, self._shareable = base, master, shareable
+        self._base, self._master, self._shareable, self._form = base, master, shareable, form
         self._kept: dict[Adapter, tuple[Sequence[nn.Module], int]] = {}
         self._heat: dict[Adapter, _Heat] = {}
         self._merging: set[Adapter] = set()
@@ -93,7 +101,7 @@ class Branches:
     def _merge(self, adapter: Adapter, size: int) -> Sequence[nn.Module]:
         kept = False
         try:
-            blocks = adapter.merged_blocks(self._base, self._master)
+            blocks = [self._form.block(block) for block in adapter.merged_blocks(self._base, self._master)]
             with self._lock:
                 kept = adapter in self._merging  # False if it was dropped meanwhile
                 if kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
 from loravit_web.backbones import Base, NothingRemembered, Remembers
+from loravit_web.backbones.forms import InferenceForm, layouts
+from loravit_web.backbones.plain_block import Layout
 from loravit_web.backbones.structure import shallow_copy
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
@@ -22,6 +24,9 @@ from loravit_web.util.cores import on_all_cores
 _IMAGE_SIZE = 224
 _ROUNDS = 4
 _SECONDS = 0.8
+_LAYOUT_SIZE, _LAYOUT_BLOCKS, _LAYOUT_ROUNDS = 112, 4, 5
+_LAYOUT_GAIN = 0.9
+"""A layout is chosen if it takes less than this fraction of the time of the weights as loaded."""
 _REACH = 1.3
 """A mode that takes this many times as long as the fastest one is not measured further."""
 
@@ -33,19 +38,25 @@ class ComputeMode:
     Attributes:
         merged: Whether frequently used adapters run on merged weights; otherwise all run in mixed batches.
         lanes: Lanes to compute in, or None to compute in the calling thread.
+        layout: Layout of the weights.
     """
 
     merged: bool
     lanes: Lanes | None
+    layout: Layout = "loaded"
 
     def __str__(self) -> str:
-        weights = "merged weights" if self.merged else "mixed batches"
-        return f"{weights}, {self.lanes.count} lanes" if self.lanes is not None else weights
+        words = ["merged weights" if self.merged else "mixed batches"]
+        words += [f"{self.lanes.count} lanes"] if self.lanes is not None else []
+        words += [self.layout] if self.layout != "loaded" else []
+        return ", ".join(words)
 
     def engine(self, base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
         """Return an engine that computes in this mode; see `MultiLoRAViT`."""
         budget = MERGED_BUDGET if self.merged else 0
-        return MultiLoRAViT(base, dtype, load=load, merged_budget=budget, lanes=self.lanes)
+        return MultiLoRAViT(
+            base, dtype, load=load, merged_budget=budget, lanes=self.lanes, layout=self.layout
+        )
 
 
 def fastest_engine(
@@ -63,24 +74,61 @@ def fastest_engine(
         load: Loads an adapter by its key; see `MultiLoRAViT`.
         remembers: Keeps the measurements of this machine; None to measure.
     """
-    mode = on_all_cores(lambda: _remembered_mode(base, dtype, remembers or NothingRemembered()))
+    mode = on_all_cores(lambda: remembered_mode(base, dtype, remembers or NothingRemembered()))
     return mode.engine(base, dtype, load=load)
 
 
-def _remembered_mode(base: Base, dtype: torch.dtype, remembers: Remembers) -> ComputeMode:
-    what, modes = f"engine for {str(dtype).removeprefix('torch.')}", {str(m): m for m in _modes(base)}
-    return modes[remembers.choose(what, base, modes, lambda: str(fastest_mode(base, dtype)))]
+def remembered_mode(base: Base, dtype: torch.dtype, remembers: Remembers) -> ComputeMode:
+    """Return the mode that was measured to be the fastest; see `fastest_engine`."""
+    name, short = str(dtype).removeprefix("torch."), _first_blocks(base, _LAYOUT_BLOCKS).cast(dtype)
+    known = {str(layout): layout for layout in layouts(short)}
+    layout = known[
+        remembers.choose(
+            f"layout for {name}", base, known, lambda: fastest_layout(short, tuple(known.values()))
+        )
+    ]
+    modes = {str(mode): mode for mode in _modes(base, layout)}
+    what = f"engine for {name}" if layout == "loaded" else f"engine for {name}, {layout}"
+    return modes[remembers.choose(what, base, modes, lambda: str(fastest_mode(base, dtype, layout)))]
 
 
-def _modes(base: Base) -> list[ComputeMode]:
+def fastest_layout(
+    base: Base, candidates: Sequence[Layout], *, clock: Callable[[], float] = time.perf_counter
+) -> Layout:
+    """Time an image through the blocks of a base in each layout, and return the fastest.
+
+    Args:
+        base: Base in the precision that runs; it should have few blocks.
+        candidates: Layouts to choose from, ``loaded`` among them.
+        clock: Returns the time in seconds.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    bases = {layout: InferenceForm(base, layout).base for layout in candidates}
+    side = _LAYOUT_SIZE // base.patch_size * base.patch_size if base.takes_any_size else base.trial_size
+    seconds: dict[Layout, list[float]] = {layout: [] for layout in candidates}
+    with torch.inference_mode():
+        tokens = base.embed(torch.zeros(1, 3, side, side))
+        for lap in range(_LAYOUT_ROUNDS + 1):
+            for layout, form in bases.items():
+                started = clock()
+                form.advance(tokens, 0, form.depth)
+                if lap > 0:
+                    seconds[layout].append(clock() - started)
+    fastest = min(candidates, key=lambda layout: min(seconds[layout]))
+    return fastest if min(seconds[fastest]) < _LAYOUT_GAIN * min(seconds["loaded"]) else "loaded"
+
+
+def _modes(base: Base, layout: Layout) -> list[ComputeMode]:
     """Return the modes in which the calling thread can compute."""
-    lanes = shared_lanes(base.device)
-    return [ComputeMode(merged, used) for used in dict.fromkeys((None, lanes)) for merged in (True, False)]
+    lanes = dict.fromkeys((None, shared_lanes(base.device)))
+    return [ComputeMode(merged, used, layout) for used in lanes for merged in (True, False)]
 
 
 def fastest_mode(
     base: Base,
     dtype: torch.dtype,
+    layout: Layout = "loaded",
     *,
     image_size: int = _IMAGE_SIZE,
     clock: Callable[[], float] = time.perf_counter,
@@ -93,13 +141,14 @@ def fastest_mode(
     Args:
         base: Base in float32.
         dtype: Precision of the blocks.
+        layout: Layout of the weights.
         image_size: Maximum side of the timed image in pixels.
         clock: Returns the time in seconds.
     """
     lanes = shared_lanes(base.device)
-    modes = _modes(base)
+    modes = _modes(base, layout)
     side = image_size // base.patch_size * base.patch_size
-    short = _one_block(base)
+    short = _first_blocks(base, 1)
     tasks = {str(task): replace(_adapter(short, side)) for task in range(2 * (lanes.count if lanes else 2))}
     engines = {mode: mode.engine(short, dtype) for mode in modes}
     for engine in engines.values():
@@ -127,10 +176,10 @@ def _in_reach(seconds: Mapping[ComputeMode, float]) -> list[ComputeMode]:
     return [mode for mode, taken in seconds.items() if taken <= _REACH * min(seconds.values())]
 
 
-def _one_block(base: Base) -> Base:
-    """Return a base of the first block only; the weights are shared."""
+def _first_blocks(base: Base, count: int) -> Base:
+    """Return a base of the first blocks only; the weights are shared."""
     model: Any = shallow_copy(base.model)
-    model.blocks = base.model.blocks[:1]
+    model.blocks = base.model.blocks[:count]
     return base.with_model(model)
 
 

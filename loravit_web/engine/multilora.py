@@ -8,6 +8,8 @@ import torch
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base, TrunkOutput
+from loravit_web.backbones.forms import InferenceForm
+from loravit_web.backbones.plain_block import Layout
 from loravit_web.engine.branches import Branches
 from loravit_web.engine.heatmap import Starts, blurred, chosen_integration, heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
@@ -54,6 +56,7 @@ class MultiLoRAViT:
         merged_budget: Maximum size of merged weights in bytes; 0 to compute in mixed batches only.
         tokens_budget: Maximum size of the cached prefix tokens in bytes.
         lanes: Lanes to compute in, or None to compute in the calling thread.
+        layout: Layout of the weights, on a CPU.
     """
 
     def __init__(
@@ -66,13 +69,16 @@ class MultiLoRAViT:
         merged_budget: int = MERGED_BUDGET,
         tokens_budget: int = TOKENS_BUDGET,
         lanes: Lanes | None = None,
+        layout: Layout = "loaded",
     ) -> None:
         self.master = base
         self.base = base.cast(dtype)
         self.lanes = lanes
-        self._blocks = multi_lora_blocks(self.base)
-        self._called = called_layers(self.base, self._blocks)
-        self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable)
+        form = InferenceForm(self.base, layout)
+        self._running = form.base
+        self._blocks = multi_lora_blocks(self._running)
+        self._called = called_layers(self._running, self._blocks)
+        self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable, form=form)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
         self._tokens: TokenCache = LRU(
             tokens_budget, lambda t: t.nbytes, one_time_budget=tokens_budget // ONE_TIME_FRACTION
@@ -226,7 +232,7 @@ class MultiLoRAViT:
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         @torch.inference_mode()
         def starts() -> Starts:
-            trunk = Trunk(self.base, torch.cat([images, blurred(images)]), self._tokens, self.lanes)
+            trunk = Trunk(self._running, torch.cat([images, blurred(images)]), self._tokens, self.lanes)
             depth = prefix_depth(adapter, chosen_integration(self.base, adapter).depth)
             return Starts(*(TrunkOutput(*(part[None] for part in row)) for row in trunk.at(depth, [0, 1])))
 
@@ -240,7 +246,7 @@ class MultiLoRAViT:
         lanes: Lanes | None,
     ) -> list[Unit]:
         """Return everything to compute, with the tokens from the trunk."""
-        trunk = Trunk(self.base, images, self._tokens, lanes)
+        trunk = Trunk(self._running, images, self._tokens, lanes)
         units = []
         # In ascending order of first blocks, because the trunk only ever goes deeper.
         for key in sorted(adapters, key=lambda key: adapters[key].first_block):
@@ -256,13 +262,13 @@ class MultiLoRAViT:
         return spread(
             lanes,
             [work_of(unit, self.base) for unit in units],
-            lambda parts: compute_units(self.base, self._blocks, [units[part] for part in parts]),
+            lambda parts: compute_units(self._running, self._blocks, [units[part] for part in parts]),
         )
 
     def _running_factors(self, adapter: Adapter) -> Factors:
         factors = self._factors.get(adapter)
         if factors is None:
-            factors = running_factors(adapter, self.base)
+            factors = running_factors(adapter, self._running)
             self._factors.put(adapter, factors)
         return factors
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from torch import nn
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.adapters.ops import add_low_rank_
 from loravit_web.backbones.base import Base
+from loravit_web.backbones.plain_block import PlainBlock
 from loravit_web.backbones.structure import with_replaced
 
 LayerKey = tuple[int, str]
@@ -59,23 +60,23 @@ class MultiLoRALayer(nn.Module):
     changed in place.
 
     Args:
-        base: The frozen layer; shared, never changed.
+        base: The frozen linear layer; shared, never changed.
         key: Position of the layer in the base.
     """
 
-    def __init__(self, base: nn.Linear, key: LayerKey) -> None:
+    def __init__(self, base: nn.Module, key: LayerKey) -> None:
         super().__init__()
         self.base, self.key = base, key
 
     @property
     def weight(self) -> torch.Tensor:
         """The frozen weight (out, in), for attention layers that use it without calling the layer."""
-        return self.base.weight
+        return cast(torch.Tensor, self.base.weight)
 
     @property
     def bias(self) -> torch.Tensor | None:
         """The frozen bias (out,), or None."""
-        return self.base.bias
+        return cast("torch.Tensor | None", self.base.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the adapted outputs (B, ..., out) of the inputs (B, ..., in)."""
@@ -92,12 +93,14 @@ def multi_lora_blocks(base: Base) -> list[nn.Module]:
     """Return copies of all blocks in which each linear layer is a `MultiLoRALayer`; weights are shared."""
     blocks = []
     for index, block in enumerate(base.blocks):
-        layers: dict[str, nn.Module] = {
-            path: MultiLoRALayer(module, (index, path))
-            for path, module in block.named_modules()
-            if isinstance(module, nn.Linear)
-        }
-        blocks.append(with_replaced(block, layers))
+        if isinstance(block, PlainBlock):
+            frozen = block.layers
+        else:
+            frozen = {path: layer for path, layer in block.named_modules() if isinstance(layer, nn.Linear)}
+        layers = {path: MultiLoRALayer(layer, (index, path)) for path, layer in frozen.items()}
+        blocks.append(
+            block.with_layers(layers) if isinstance(block, PlainBlock) else with_replaced(block, layers)
+        )
     return blocks
 
 
@@ -126,9 +129,15 @@ def called_layers(base: Base, blocks: Sequence[nn.Module]) -> frozenset[LayerKey
 
 
 def running_factors(adapter: Adapter, base: Base) -> Factors:
-    """Return the factors of an adapter in the form that mixed batches use."""
-    device, dtype = base.device, base.dtype
-    return {
-        (f.block, f.path): (f.a.to(device, dtype), (f.b * f.scale).to(device, dtype))
-        for f in adapter.change.factors or ()
-    }
+    """Return the factors of an adapter in the form that mixed batches use.
+
+    What the blocks of the base have folded into the outputs of a layer is folded into B too.
+    """
+    device, dtype, factors = base.device, base.dtype, {}
+    for f in adapter.change.factors or ():
+        block, b = base.blocks[f.block], f.b * f.scale
+        gamma = block.scales[f.path] if isinstance(block, PlainBlock) else None
+        if gamma is not None:
+            b = b * gamma.float()[:, None]
+        factors[f.block, f.path] = (f.a.to(device, dtype), b.to(device, dtype))
+    return factors

@@ -1,4 +1,4 @@
-"""Export of one version as a single ONNX model, in the layout that transformers.js reads.
+"""Export of one version as a single ONNX model, in the layout that transformers.js and Optimum read.
 
 The adapter is merged into the weights, and the temperature into the head, so that the softmax or sigmoid of
 the logits gives the app's probabilities. "Unlike" is not part of this layout.

@@ -81,21 +81,22 @@ class Admission:
             check_time(self._settings.demo, self._cost_of(dataset, recipe))
 
     @contextmanager
-    def queueing(self, visitor: Visitor, name: str) -> Iterator[None]:
-        """Admit a new run, which the caller queues in the context. Runs of a demo's visitors are counted.
+    def queueing(self, visitor: Visitor, name: str, *, runs: int = 1) -> Iterator[None]:
+        """Admit new runs, which the caller queues in the context. Runs of a demo's visitors are counted.
 
         Args:
             visitor: Visitor who queues the run.
             name: Title or slug of the adapter.
+            runs: Number of the runs.
 
         Raises:
             QuotaReached: If the data folder is full.
-            QueueFull: If the queue is full.
+            QueueFull: If the queue is full, or has not enough room.
             BeyondDemo: If a visitor of a demo reached the daily limit, or the name is taken.
         """
         with self._lock:
-            self._check_room()
-            if visitor.is_guest:
+            self._check_room(runs)
+            for _ in range(runs if visitor.is_guest else 0):
                 self._count_demo_run(visitor, name)
             yield
 
@@ -119,9 +120,15 @@ class Admission:
                 check_name(self._registry, visitor.name, run.slug)
             yield
 
-    def _check_room(self) -> None:
+    def _check_room(self, runs: int = 1) -> None:
         self.quota.free_bytes()
         waiting, limit = self._registry.runs.count("queued"), self._settings.limits.queued_runs
+        room = max(0, limit - waiting)
+        if runs > max(1, room):
+            raise QueueFull(
+                f"The sweep has {runs} runs, and the queue has room for {room} of {limit}. Try fewer "
+                "settings, or raise LORAVIT_MAX_QUEUED_RUNS."
+            )
         if waiting >= limit:
             raise QueueFull(
                 f"The queue is full: {waiting} run{'s are' if waiting > 1 else ' is'} waiting, which is the "

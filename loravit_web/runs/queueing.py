@@ -36,6 +36,8 @@ def create_run(
     *,
     actor: str,
     worker: str | None = None,
+    group: str | None = None,
+    sweep: Mapping[str, Any] | None = None,
 ) -> Run:
     """Record a new run: queued, or already running under a worker.
 
@@ -47,6 +49,8 @@ def create_run(
         recipe: Settings of the training.
         actor: Name of the user who requested the run.
         worker: Id of the worker that trains it, or None to queue it.
+        group: Id of the sweep that the run belongs to, or None.
+        sweep: What the sweep tries with this run, and how it compares its runs, as plain JSON.
 
     Returns:
         The new run.
@@ -70,7 +74,8 @@ def create_run(
             dataset_revision=None if dataset.revision is None else dataset.revision.as_json(),
             seed=recipe.seed,
             config=recipe.as_json(),
-            environment=environment(),
+            environment=environment() if sweep is None else environment() | {"sweep": dict(sweep)},
+            group=group,
         ),
         actor=actor,
         worker=worker,

@@ -10,7 +10,7 @@ import numpy as np
 from loravit_web.errors import LoraVitError
 from loravit_web.runtime.layout import ExportedTask
 from loravit_web.runtime.tensors import Array
-from loravit_web.training.files.reliability import confidence
+from loravit_web.training.files.reliability import confidence, is_unsure
 from loravit_web.util.labels import Labels, several
 
 
@@ -41,7 +41,8 @@ class ExportedAnswer:
         answer: What the image has, best first: one label, or with several labels per image also none.
         labels: Most probable classes, best first.
         labels_per_image: How many labels an image can have.
-        unsure: Whether the scores do not clearly favor a class.
+        unsure: Whether the scores do not clearly favor a class, or the image is nearly unlike the training
+            images.
         unlike: Whether the image is unlike the training images; None if the task cannot tell.
         confidence: Confidence of the answer, 0 to 1; None if an image can have several labels.
         novelty: How unlike the training images the image is; above 1, unless the threshold was changed, it is
@@ -111,7 +112,7 @@ def answer_of(task: ExportedTask, logits: Array, novelty: float | None, top_k: i
         ranked[:1],
         ranked[:top_k],
         task.labels,
-        sure < task.unsure_below,
+        is_unsure(sure, novelty, unlike=task.unlike_above, unsure=task.unsure_below),
         unlike,
         sure,
         novelty,

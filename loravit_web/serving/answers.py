@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from loravit_web.training.files.reliability import UNLIKE, UNSURE, doubt
+from loravit_web.training.files.reliability import (
+    UNLIKE,
+    UNSURE,
+    doubt,
+    is_nearly_unlike,
+    is_unsure,
+)
 from loravit_web.util.labels import Labels
 from registry import AS_TRAINED, Thresholds
 
@@ -113,8 +119,22 @@ class TaskAnswer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the scores do not clearly favor a class; with several labels, none has to be favored."""
-        return self.confidence is not None and self.confidence < unsure_below(self.thresholds)
+        """Whether the scores do not clearly favor a class, or the image is nearly unlike the training images.
+
+        With several labels no answer is unsure.
+        """
+        unlike, unsure = unlike_above(self.thresholds), unsure_below(self.thresholds)
+        return is_unsure(self.confidence, self.novelty, unlike=unlike, unsure=unsure)
+
+    @property
+    def has_clear_winner(self) -> bool:
+        """Whether the scores clearly favor a class."""
+        return self.confidence is not None and self.confidence >= unsure_below(self.thresholds)
+
+    @property
+    def nearly_unlike(self) -> bool:
+        """Whether the image is nearly unlike, or unlike, the training images."""
+        return is_nearly_unlike(self.novelty, unlike=unlike_above(self.thresholds))
 
     @property
     def doubt(self) -> float | None:

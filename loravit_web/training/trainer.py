@@ -101,6 +101,7 @@ def train(
     *,
     work: Path,
     reporter: Reporter,
+    compute: Callable[..., PrefixTokens] = compute_prefix_tokens,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Trained:
     """Train one adapter.
@@ -111,9 +112,9 @@ def train(
             are float32.
         data: Splits of the run.
         recipe: Recipe of the run.
-        work: Folder of this run for its checkpoint and mapped tokens. If it has a checkpoint, the training
-            continues from there.
+        work: Folder of this run for mapped tokens and its checkpoint, from which the training continues.
         reporter: Receiver of the progress.
+        compute: Computes the prefix tokens of a split, or returns those of an earlier training.
         clock: Returns the time in seconds.
 
     Raises:
@@ -121,7 +122,7 @@ def train(
         TrainingDiverged: If the loss becomes NaN or infinite.
         LoraVitError: If settings, images or the checkpoint are invalid.
     """
-    return _Training(base, dtype, data, recipe, work, reporter, clock).run()
+    return _Training(base, dtype, data, recipe, work, reporter, compute, clock).run()
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,14 @@ class _Training:
         recipe: Recipe,
         work: Path,
         reporter: Reporter,
+        compute: Callable[..., PrefixTokens],
         clock: Callable[[], float],
     ) -> None:
         self.master, self.data, self.work = base, data, work
         self.objective = objective_of(data.train.labels)
         adapter = replace(recipe.adapter, labels=data.labels).resolved(base)
         self.recipe = recipe = replace(recipe, adapter=adapter)
-        self.reporter, self.clock, self.started = reporter, clock, clock()
+        self.reporter, self._compute, self.clock, self.started = reporter, compute, clock, clock()
         path, identity = work / "checkpoint.safetensors", self._identity()
         resumed = load_checkpoint(path, identity=identity)
         self.earlier = 0.0 if resumed is None else resumed.state.seconds
@@ -186,7 +188,7 @@ class _Training:
         views = 2 if self.recipe.mirror and name == "train" and self.loop is not None else 1
         stage, start = f"Reading {len(split)} {name} images", self.meter.done
         units = len(split) * ((views - 1) * self.first_block + self.base.depth)
-        return compute_prefix_tokens(
+        return self._compute(
             self.base,
             split.paths,
             self.preprocessing,
@@ -348,9 +350,7 @@ class _Training:
             "recipe": self.recipe.as_json(),
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
-            "train_images": len(self.data.train),
-            "validation_images": len(self.data.validation),
-            "test_images": len(self.data.test),
+            **{f"{name}_images": len(self._split(name)) for name in SPLITS},
             "note": self.data.note,
             "kept": kept,
             "readout": readout_text(head.config.taps),

@@ -62,7 +62,7 @@ class Reaper:
             RegistryError: If the registry cannot be read or written. The observation restarts then.
         """
         try:
-            self._watch(self._runs.heartbeats(suspected=self._suspected()))
+            self._watch(self._runs.heartbeats(suspected=self.silent_runs()))
             silent = {
                 heartbeat.run_id: heartbeat.sent_at
                 for heartbeat in self._heartbeats
@@ -91,6 +91,20 @@ class Reaper:
             and self._silent_since[heartbeat.run_id, heartbeat.sent_at] <= self._began
         ]
 
+    def silent_runs(self, *, living: Collection[str] = ()) -> list[str]:
+        """Return the ids of runs without a recent heartbeat at the last check, which may still be alive.
+
+        Every further check proves that a heartbeat could be written.
+
+        Args:
+            living: Ids of workers whose runs are left out.
+        """
+        return [
+            heartbeat.run_id
+            for heartbeat in self._heartbeats
+            if self._silent_seconds(heartbeat) > _MAX_GAP_SECONDS and heartbeat.worker not in living
+        ]
+
     def _watch(self, heartbeats: list[Heartbeat]) -> None:
         now = self._clock()
         restarted = self._checked_at is None or now - self._checked_at > _MAX_GAP_SECONDS
@@ -110,14 +124,6 @@ class Reaper:
             if self._checked_at is None
             else self._checked_at - self._silent_since[heartbeat.run_id, heartbeat.sent_at]
         )
-
-    def _suspected(self) -> list[str]:
-        """Return runs without a recent heartbeat; every further check proves that one could be written."""
-        return [
-            heartbeat.run_id
-            for heartbeat in self._heartbeats
-            if self._silent_seconds(heartbeat) > _MAX_GAP_SECONDS
-        ]
 
     def _is_dead(self, heartbeat: Heartbeat, living: Collection[str]) -> bool:
         silent_seconds = self._silent_seconds(heartbeat)

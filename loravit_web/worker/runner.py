@@ -25,13 +25,15 @@ from loravit_web.training.data import examples, split_data
 from loravit_web.training.files.predictions import PREDICTIONS, write_predictions
 from loravit_web.training.files.suspects import SUSPECTS, write_suspects
 from loravit_web.training.heads.probe import LeaveOneOut
-from loravit_web.training.prefix import StoredImageUnusable
+from loravit_web.training.prefix import StoredImageUnusable, compute_prefix_tokens
 from loravit_web.training.progress import TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained, train
 from loravit_web.util.intervals import interval_95
 from loravit_web.util.uninterruptible import ReportProgress
 from loravit_web.worker.failures import describe_failure
+from loravit_web.worker.sweeps import Contest, not_published
+from loravit_web.worker.token_cache import TokenCache
 from loravit_web.worker.tracking import RunReporter, TrainingInterrupted, retry_writes
 from registry import (
     DEFAULT_ALIAS,
@@ -83,6 +85,7 @@ def execute(
     work: Path,
     terminate: threading.Event,
     max_seconds: float | None = None,
+    tokens: TokenCache | None = None,
     hand_back: bool = False,
     before_leaving: Callable[[], object] = lambda: None,
 ) -> Run:
@@ -102,6 +105,7 @@ def execute(
             content.
         terminate: Event that is set if the process should end soon.
         max_seconds: Seconds after which the training ends with the best epoch so far.
+        tokens: Prefix tokens that other runs share, or None.
         hand_back: Whether to queue the run again if the process has to end, so that another worker continues.
         before_leaving: Called before a run that can be resumed is recorded as ended.
 
@@ -113,7 +117,7 @@ def execute(
     """
     try:
         with RunReporter(registry, run.lease, terminate, max_seconds=max_seconds) as reporter:
-            outcome = _outcome(run, lambda: _carry_out(run, registry, datasets, load, work, reporter))
+            outcome = _outcome(run, lambda: _carry_out(run, registry, datasets, load, work, reporter, tokens))
             if outcome.status in ("interrupted", "failed"):
                 before_leaving()
             ended = retry_writes(lambda: _record(registry, run, outcome, reporter, hand_back), terminate)
@@ -124,8 +128,8 @@ def execute(
     if outcome.status in ("completed", "cancelled") or outcome.unresumable:
         shutil.rmtree(work, ignore_errors=True)  # the next worker removes what remains
     else:
-        for tokens in work.glob("*.tokens"):  # large, and computed again on resume
-            tokens.unlink()
+        for kept in work.glob("*.tokens"):  # large, and computed again on resume
+            kept.unlink()
     return ended
 
 
@@ -186,6 +190,7 @@ def _carry_out(
     load: LoadForRun,
     work: Path,
     reporter: RunReporter,
+    tokens: TokenCache | None,
 ) -> str:
     """Train and publish; return a note for users."""
     reporter.report("Starting", 0.0)
@@ -198,8 +203,13 @@ def _carry_out(
     dataset = datasets.imported_by(run.created_by).load(run.dataset.fingerprint)
     recipe = Recipe.from_json(run.config)
     data = split_data(dataset, recipe)
+    contest = None
+    if run.group is not None:
+        contest = Contest(registry, run, len(data.train))
+        reporter.after_epoch = contest.check
     try:
-        trained = train(base, dtype, data, recipe, work=work, reporter=reporter)
+        compute = compute_prefix_tokens if tokens is None else tokens.compute
+        trained = train(base, dtype, data, recipe, work=work, reporter=reporter, compute=compute)
     except StoredImageUnusable as error:
         raise _with_user_path(error, dataset) from error
     except TrainingStopped as stopped:
@@ -208,6 +218,10 @@ def _carry_out(
         raise
     late = trained.kept_early and reporter.overdue
     reporter.report("Publishing", 0.99)
+    if contest is not None:
+        better = reporter.retry_writes(partial(contest.better, trained.validation))
+        if better is not None:
+            return not_published(better, trained.validation)
     files = {PREDICTIONS: write_predictions(trained.predictions)}
     if trained.suspects is not None:
         files[SUSPECTS] = write_suspects(trained.suspects)
@@ -230,6 +244,8 @@ def _carry_out(
     )
     if not kept:
         reporter.retry_writes(lambda: _follow_newest(registry, run, version))
+    if contest is not None:
+        reporter.retry_writes(partial(contest.lead, version))
     told = [_ending(trained, version, late), kept, _left_out(trained.left_out), data.note]
     return " ".join(filter(None, told))
 

@@ -119,25 +119,28 @@ class Supervisor:
             if one.process.poll() is not None
         }
         counts = self._registry.runs.counts("running", "queued")
+        wanted = counts["queued"]
         if counts["running"]:
             living = self._workers.keys() - dead.keys()
             for run in self._reaper.reap(dead=dead, living=living):
                 _LOG.warning("Run %s of %s lost its worker. It is %s now.", run.id, run.slug, run.status)
-                counts["queued"] += run.status == "queued"
+                wanted += run.status == "queued"
+            if self._settings.take_ups:  # so that a worker is ready by the time a silent run is given up
+                wanted += len(self._reaper.silent_runs(living=living))
         for worker in dead:
             self._forget(self._workers.pop(worker))
-        if counts["queued"] and self._clock() - self._failed_at >= self._pause:
-            self._start_workers(counts["queued"])
+        if wanted and self._clock() - self._failed_at >= self._pause:
+            self._start_workers(wanted)
 
-    def _start_workers(self, queued: int) -> None:
-        """Start as many workers as there are queued runs and free slots; idle workers count too."""
+    def _start_workers(self, wanted: int) -> None:
+        """Start workers for a number of runs, as far as there are free slots; idle workers count too."""
         if len(self._workers) == self._slots:
             return
         busy = 0
         if self._workers:
             running = self._registry.runs.list(status=["running"])
             busy = len({run.worker for run in running} & self._workers.keys())
-        for _ in range(len(self._workers), min(self._slots, busy + queued)):
+        for _ in range(len(self._workers), min(self._slots, busy + wanted)):
             worker = uuid4().hex
             self._workers[worker] = _Started(self._spawn(worker), self._clock())
 

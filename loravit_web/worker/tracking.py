@@ -88,6 +88,9 @@ def retry_writes(
 class RunReporter:
     """A `Reporter` that writes to the registry and sends heartbeats.
 
+    Attributes:
+        after_epoch: Called with the number of each completed epoch; may raise `TrainingStopped`.
+
     A failed write does not end the training: it is kept in order and repeated with the heartbeats until
     `RETRY_SECONDS` have passed. Every method may raise `TrainingStopped`, `TrainingInterrupted`, `RunLost` or
     `RegistryUnwritable`.
@@ -114,6 +117,7 @@ class RunReporter:
         self._runs, self._lease, self._run_id = registry.runs, lease, lease.run_id
         self._files = registry.run_files
         self._terminate, self._clock, self._interval = terminate, clock, heartbeat_seconds
+        self.after_epoch: Callable[[int], None] | None = None
         self._request: StopRequest | None = None
         self._begun, self._max_seconds = clock(), max_seconds
         self._started = clock()
@@ -151,6 +155,8 @@ class RunReporter:
         run_log.log_step(run_log.metrics_line(epoch, values))
         self._pending.append(self._point(epoch, values))
         self._send()
+        if epoch and self.after_epoch is not None:
+            self.after_epoch(epoch)
 
     def begin(self, curve: Curve) -> None:
         """Remove metrics of later epochs and write those of the curve; see `Reporter.begin`."""

@@ -18,6 +18,7 @@ from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, 
 from loravit_web.backbones.base import UnsupportedBase
 from loravit_web.catalog.stored_bases import find_base
 from loravit_web.datasets import DatasetStore
+from loravit_web.errors import LoraVitError
 from loravit_web.settings.environment import Settings
 from loravit_web.util.uninterruptible import ReportProgress, run_with_progress
 from loravit_web.worker.failures import DISK_FULL, describe_failure
@@ -27,6 +28,7 @@ from loravit_web.worker.reaper import Reaper
 from loravit_web.worker.run_log import log_of, log_step, run_log_file
 from loravit_web.worker.runner import STOPPED, execute, sweep_first_answers, sweep_work
 from loravit_web.worker.stopping import GRACE_SECONDS, stop_on_signals
+from loravit_web.worker.token_cache import TokenCache
 from registry import DatabaseNotWritable, Registry, RegistryError, Run, RunLost
 
 POLL_SECONDS = 0.5
@@ -37,6 +39,10 @@ UNRECORDED = (
 )
 _RECORD_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
+
+
+def _unreported(_fraction: float, _stage: str) -> None:
+    """Report no progress."""
 
 
 @contextmanager
@@ -86,6 +92,8 @@ class Worker:
         self._load = load
         self._bases: dict[str, tuple[Base, torch.dtype]] = {}
         self._run: Run | None = None
+        self._prepared: set[str] = set()
+        self._tokens: tuple[str, TokenCache] | None = None
         self._unrecorded: str | None = None
 
     def stopping_on_signals(self, *, grace: float = GRACE_SECONDS) -> AbstractContextManager[None]:
@@ -154,6 +162,7 @@ class Worker:
             work=self.settings.work / run.id,
             terminate=self.terminate,
             max_seconds=self._max_minutes(run) * 60,
+            tokens=self._tokens_of(run),
             hand_back=self._is_one_of_many,
             before_leaving=keeper.store if keeper is not None else lambda: None,
         )
@@ -173,6 +182,7 @@ class Worker:
             self._unrecorded = None
             run = self.registry.runs.claim(self.id, node=self._node)
             if run is None:
+                self._prepare(reaper)
                 return False
             try:
                 self.execute(run)
@@ -183,6 +193,31 @@ class Worker:
             _LOG.warning("%s The worker continues to watch the queue.", error)
             return False
         return True
+
+    def _tokens_of(self, run: Run) -> TokenCache | None:
+        """Return what the runs of a sweep share; other runs keep nothing."""
+        if self._tokens is None or self._tokens[0] != run.group:
+            self._tokens = None if run.group is None else (run.group, TokenCache())
+        return None if self._tokens is None else self._tokens[1]
+
+    def _prepare(self, reaper: Reaper) -> None:
+        """Load what the run of a silent worker needs, because this worker may have to continue it soon."""
+        if not self._is_one_of_many:
+            return
+        silent = reaper.silent_runs(living=[self.id])
+        for run_id in silent:
+            if run_id in self._prepared:
+                continue
+            self._prepared.add(run_id)  # once, also if it fails: the run itself reports what is wrong
+            run = self.registry.runs.get(run_id)
+            _LOG.info("Run %s is silent. This worker prepares for it.", run_id)
+            try:
+                self._base(run, _unreported)
+                cache_gib = self.settings.limits.cache_gib
+                fetch_images(self.registry, self.datasets, run, _unreported, limit_gib=cache_gib)
+            except LoraVitError as error:
+                _LOG.warning("Run %s cannot be prepared: %s", run_id, error)
+        self._prepared.intersection_update(silent)
 
     @property
     def _is_one_of_many(self) -> bool:

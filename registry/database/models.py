@@ -116,6 +116,7 @@ class RunRow(Table):
         Index(None, "status", "heartbeat_at"),
         Index(None, "created_at"),
         Index(None, "created_by", "started_at"),
+        Index(None, "group_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -146,6 +147,7 @@ class RunRow(Table):
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     take_ups: Mapped[int] = mapped_column(server_default=text("0"))
     node: Mapped[str | None]
+    group_id: Mapped[str | None]
 
 
 class NodeRow(Table):

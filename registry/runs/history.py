@@ -58,6 +58,7 @@ class RunHistory:
         *,
         status: Collection[str] | None = None,
         slug: str | None = None,
+        group: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> RunList:
@@ -66,13 +67,15 @@ class RunHistory:
         Args:
             status: only runs with one of these statuses.
             slug: only runs of this adapter.
+            group: only runs of this group.
             limit: at most this many runs.
             offset: the number of newer runs to skip.
         """
         has_status = true() if status is None else RunRow.status.in_(status)
         has_slug = true() if slug is None else RunRow.slug == slug
+        in_group = true() if group is None else RunRow.group_id == group
         with self._database.reading() as session:
-            return find_runs(session, has_status, has_slug, limit=limit, offset=offset)
+            return find_runs(session, has_status, has_slug, in_group, limit=limit, offset=offset)
 
     def progress(self, newest: int, *, active: int) -> tuple[RunProgress, ...]:
         """Return the progress of the newest runs and of the queued and running ones. Cheap enough to poll.

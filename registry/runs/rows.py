@@ -78,4 +78,5 @@ def _run(row: RunRow, base: BaseRow, dataset: DatasetRow, published: str | None)
         dataset=dataset_summary(dataset, row.dataset_name),
         published=published,
         dataset_revision=row.dataset_revision,
+        group=row.group_id,
     )

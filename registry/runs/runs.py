@@ -80,6 +80,7 @@ class Runs(RunHistory):
                 created_by=actor,
                 dataset_name=new.dataset_name,
                 dataset_revision=revision,
+                group_id=new.group,
             )
             if worker is not None:
                 _take(row, worker, now, None)

@@ -70,6 +70,8 @@ def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:
         conditions.append(RunRow.slug == storable(query.slug))
     if query.owners:
         conditions.append(RunRow.created_by.in_([*map(storable, query.owners)]))
+    if query.group is not None:
+        conditions.append(RunRow.group_id.startswith(storable(query.group), autoescape=True))
     return conditions
 
 
@@ -79,11 +81,11 @@ def _with_words(
     """Return the ids of the runs in which every word occurs, newest first.
 
     Unlike adapters, runs have no stored case-folded document, and the databases differ in how they fold case.
-    Therefore four short columns of each run are compared here.
+    Therefore five short columns of each run are compared here.
     """
     dataset_name = func.coalesce(RunRow.dataset_name, DatasetRow.name)
     statement = (
-        select(RunRow.id, RunRow.slug, RunRow.title, dataset_name)
+        select(RunRow.id, RunRow.slug, RunRow.title, dataset_name, func.coalesce(RunRow.group_id, ""))
         .join(DatasetRow, DatasetRow.id == RunRow.dataset_id)
         .where(*conditions)
         .order_by(RunRow.created_at.desc(), RunRow.id)

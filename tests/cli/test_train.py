@@ -53,3 +53,29 @@ def test_the_image_size_of_a_preset_is_fitted_to_the_base_and_a_given_one_is_not
 )
 def test_what_cannot_be_trained_is_one_sentence(words: list[str], sentence: str, refusal: Text) -> None:
     assert sentence in refusal("train", *words)
+
+
+def test_a_sweep_trains_now_and_is_listed_as_one_group(
+    colour_folders: ColourFolders, run_json: Json, text: Text
+) -> None:
+    colours = colour_folders()
+    tried = ["--try", "lr=0.001,0.01", "--try", "image-size=32", "--try", "blocks=1", "--try", "epochs=1"]
+    document = run_json("sweep", str(colours), "--name", "hues", *tried, "--now")
+    assert [row["tries"] for row in document["runs"]] == [{"lr": 0.001}, {"lr": 0.01}]
+    assert {row["status"] for row in document["runs"]} == {"completed"}
+    assert document["runs"][0]["published"] == "hues@1"
+    listed = run_json("runs", "list", "--group", document["group"][:8])
+    assert {row["run"] for row in listed} == {row["run"] for row in document["runs"]}
+    assert {row["group"] for row in listed} == {document["group"]}
+    assert run_json("runs", "list", "--group", "ffff") == []
+    assert "hues" in text("runs", "list", "--search", document["group"][:8])
+
+
+def test_a_sweep_that_does_not_fit_into_the_queue_queues_nothing(
+    colour_folders: ColourFolders, run_json: Json, refusal: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours = colour_folders()
+    monkeypatch.setenv("LORAVIT_MAX_QUEUED_RUNS", "2")
+    told = refusal("sweep", str(colours), "--name", "hues", "--try", "rank=2,4,8")
+    assert "has 3 runs, and the queue has room for 2 of 2" in told
+    assert run_json("runs", "list", "--slug", "hues") == []

@@ -10,6 +10,7 @@ import pytest
 
 from loravit_web.adapters import Adapter, ViTAdapterConfig
 from loravit_web.adapters.lora import LoRA
+from loravit_web.backbones.forms import InferenceForm
 from loravit_web.engine.branches import Branches, merged_bytes
 from tests.adapters.makers import random_adapter
 from tests.conftest import tiny_base
@@ -34,7 +35,8 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def branches(count: int, *, shareable: bool = True) -> Branches:
-    return Branches(BASE, BASE, count * SIZE, shareable=lambda _adapter: shareable)
+    form = InferenceForm(BASE, "loaded")
+    return Branches(BASE, BASE, count * SIZE, shareable=lambda _adapter: shareable, form=form)
 
 
 def test_an_adapter_is_merged_once_while_the_budget_lasts(merged: list[Any]) -> None:

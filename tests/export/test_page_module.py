@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from loravit_web.export import web
+from loravit_web.training.files import reliability
 
 RESIZE = """
 import { readFileSync } from "node:fs";
@@ -22,6 +24,15 @@ const { resized } = await import(module);
 const cases = JSON.parse(readFileSync(file));
 const small = cases.map(({ side, ...image }) => [...resized(image, side, side)]);
 console.log(JSON.stringify(small));
+"""
+
+HAS_GPU = """
+const [module, adapter] = process.argv.slice(1);
+const gpu = { requestAdapter: async () => JSON.parse(adapter) };
+Object.defineProperty(globalThis, "navigator", { value: { gpu } });
+globalThis.ImageData = class {};
+const { hasGpu } = await import(module);
+console.log(JSON.stringify([await hasGpu(true), await hasGpu(false)]));
 """
 
 
@@ -52,6 +63,30 @@ def test_images_are_resized_as_pillow_resizes_them(node: str, tmp_path: Path) ->
     file.write_text(json.dumps(cases))
     module = as_module("loravit-web.js", tmp_path)
     assert run(node, RESIZE, module.as_uri(), str(file)) == expected
+
+
+@pytest.mark.parametrize(
+    ("adapter", "by_itself", "when_asked"),
+    [
+        ("null", False, False),
+        ('{"info": {"isFallbackAdapter": false}}', True, True),
+        ('{"info": {"isFallbackAdapter": true}}', False, True),
+        ('{"isFallbackAdapter": true}', False, True),
+    ],
+    ids=["none", "GPU", "software", "software, as older browsers say it"],
+)
+def test_webgpu_without_a_gpu_is_only_used_when_asked_for(
+    node: str, tmp_path: Path, adapter: str, by_itself: bool, when_asked: bool
+) -> None:
+    module = as_module("loravit-web.js", tmp_path)
+    assert run(node, HAS_GPU, module.as_uri(), adapter) == [by_itself, when_asked]
+
+
+@pytest.mark.parametrize("name", ["NEARLY_UNLIKE", "CLEAR_LEAD"])
+def test_the_page_is_as_sure_of_an_answer_as_the_app(name: str) -> None:
+    script = (web.PAGE / "loravit-web.js").read_text(encoding="utf-8")
+    (value,) = re.findall(rf"^const {name} = ([\d.]+);", script, re.MULTILINE)
+    assert float(value) == getattr(reliability, name)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in web.PAGE.glob("*.js")))

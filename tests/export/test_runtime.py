@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,12 @@ def test_changed_thresholds_decide_what_is_unsure_and_unlike(model: ExportedMode
     task = ExportedModel(model.folder).tasks[0]
     logits = np.array([9, 0, 0], dtype=np.float32)
     assert answer_of(task, logits, 2.0, 1).unsure is True
+    clear = replace(task, unsure_below=0.5)
+    assert [answer_of(clear, logits, novelty, 1).unsure for novelty in (None, 2.5, 2.6)] == [
+        False,
+        False,
+        True,
+    ]
     assert [answer_of(task, logits, novelty, 1).unlike for novelty in (2.0, 4.0)] == [False, True]
 
 

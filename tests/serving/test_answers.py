@@ -17,7 +17,15 @@ def answered(confidence: float | None, novelty: float | None, thresholds: Thresh
 
 @pytest.mark.parametrize(
     ("confidence", "novelty", "unsure", "unlike"),
-    [(0.5, 1.0, False, False), (0.49, 1.01, True, True), (1.0, None, False, None), (None, None, False, None)],
+    [
+        (0.5, 0.85, False, False),
+        (0.49, 0.85, True, False),
+        (1.0, 0.86, True, False),  # nearly unlike
+        (1.0, 1.01, True, True),
+        (1.0, None, False, None),
+        (None, 0.9, False, False),
+        (None, None, False, None),
+    ],
 )
 def test_an_answer_follows_the_trained_thresholds(
     confidence: float | None, novelty: float | None, unsure: bool, unlike: bool | None
@@ -30,8 +38,9 @@ def test_an_answer_follows_the_trained_thresholds(
     ("thresholds", "unsure", "unlike"),
     [
         (Thresholds(unlike=2.0), True, False),
-        (Thresholds(unsure=0.3), False, True),
-        (Thresholds(unlike=1.5, unsure=0.4), False, False),
+        (Thresholds(unlike=1.7, unsure=0.3), True, False),
+        (Thresholds(unlike=1.8, unsure=0.3), False, False),
+        (Thresholds(unlike=1.8, unsure=0.4), False, False),
         (Thresholds(unlike=1.49, unsure=0.41), True, True),
     ],
 )

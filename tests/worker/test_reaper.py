@@ -186,6 +186,14 @@ def test_without_a_recent_heartbeat_every_check_proves_that_one_could_be_written
     assert runs.suspected[0] == []
 
 
+def test_a_run_is_told_silent_long_before_it_is_given_up(runs: FakeRuns) -> None:
+    watch = observer(runs)
+    runs.watch(watch, STALE / 2)
+    assert watch.silent_runs() == ["dead"]
+    assert watch.silent_runs(living=["of dead"]) == []
+    assert runs.reaped == {}
+
+
 def test_a_live_process_gets_as_much_time_as_it_waits_for_the_registry(
     runs: FakeRuns,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from loravit_web.settings.environment import Settings
+from loravit_web.settings.modes import Executor
 from loravit_web.worker import reaper
 from loravit_web.worker.supervisor import Supervisor
 from registry import DatabaseNotWritable, Registry
@@ -134,6 +135,24 @@ def test_the_run_of_a_dead_worker_waits_for_another_one_if_there_are_several_nod
     started[1].returncode = -9
     watch.tick()
     assert registry.runs.get(run.id).status == "interrupted"
+
+
+@pytest.mark.parametrize(("executor", "expected"), [("workers", 1), ("local", 0)])
+def test_a_node_starts_a_worker_while_the_run_of_another_node_is_silent(
+    settings: Settings,
+    registry: Registry,
+    queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: Executor,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(reaper, "_MAX_GAP_SECONDS", -1.0)
+    watch, started = supervised(replace(settings, executor=executor), registry, monkeypatch)
+    run = queue(worker="elsewhere")
+    watch.tick()
+    watch.tick()
+    assert len(started) == expected
+    assert registry.runs.get(run.id).status == "running"
 
 
 def test_the_run_of_a_dead_worker_is_interrupted_at_once_and_the_queue_continues(

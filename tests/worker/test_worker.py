@@ -14,6 +14,7 @@ from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
 from loravit_web.worker import reaper
+from loravit_web.worker import worker as worker_module
 from loravit_web.worker.failures import DISK_FULL
 from loravit_web.worker.worker import UNRECORDED, Worker, opened_worker
 from registry import DatabaseNotWritable, Registry, Run
@@ -77,6 +78,28 @@ def test_a_worker_marks_the_run_of_a_previous_dead_process(
     dead = queue(worker="killed:1")
     new_worker(lambda *_: base).work(idle_exit=0.0)
     assert registry.runs.get(dead.id).status == "interrupted"
+
+
+def test_an_idle_worker_loads_once_what_the_run_of_a_silent_worker_needs(
+    settings: Settings,
+    registry: Registry,
+    store: DatasetStore,
+    queue: Queue,
+    base: Base,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reaper, "_MAX_GAP_SECONDS", -1.0)
+    monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.01)
+    loaded: list[str] = []
+
+    def load(name: str, *_: object) -> Base:
+        loaded.append(name)
+        return base
+
+    run = queue(worker="elsewhere")
+    Worker(replace(settings, executor="workers"), registry, store, load=load).work(idle_exit=0.1)
+    assert loaded == ["tiny"]
+    assert registry.runs.get(run.id).status == "running"
 
 
 def test_a_stopped_worker_claims_no_further_run(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from loravit_web.images.formats import (
     FOREIGN_SUFFIXES,
     IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
     READABLE,
     SUPPORTED,
     foreign_reason,
@@ -38,12 +39,9 @@ _SYSTEM_FOLDERS: Mapping[str, str] = MappingProxyType(
         "#snapshot": "it is in a snapshot",
         "~snapshot": "it is in a snapshot",
         "$recycle.bin": _BIN,
-        "recycler": _BIN,
-        "recycled": _BIN,
-        "recycle bin": _BIN,
         "recycle.bin": _BIN,
+        "files_trashbin": _BIN,
         "ipod photo cache": _NAS,
-        "trash": _BIN,
         "system volume information": _SYSTEM,
         "lost+found": _SYSTEM,
         "network trash folder": _BIN,
@@ -54,6 +52,10 @@ _SYSTEM_FOLDERS: Mapping[str, str] = MappingProxyType(
 )
 """Reason by the lower-case name of a folder whose content is never a sample."""
 _THUMBNAIL_FILE = re.compile(r"SYNO(PHOTO|FILE|VIDEO)_THUMB_.*|.*@SynoEAStream|.*@SynoResource")
+_OF_WINDOWS_USER = re.compile(r"S-1-5-\d+.*", re.IGNORECASE)
+"""Folder of a user in a recycle bin."""
+_PACKAGES = (".lrdata", ".photoslibrary", ".aplibrary", ".photolibrary", ".lrlibrary")
+"""Endings of folders in which programs keep previews and copies."""
 _LOST_CLUSTERS = re.compile(r"found\.\d{3}")
 
 _NOT_SNIFFED = frozenset(
@@ -156,6 +158,10 @@ def _folder_reason(folder: str) -> str | None:
             return _SYSTEM_FOLDERS[name]
         if _LOST_CLUSTERS.fullmatch(name):
             return _SYSTEM
+        if _OF_WINDOWS_USER.fullmatch(name):
+            return _BIN
+        if name.endswith(_PACKAGES):
+            return _NAS
         if name.startswith("."):
             return "it is hidden"
     return None
@@ -171,9 +177,10 @@ def skip_reason(path: str, label: str | None = None) -> str | None:
     """
     reason = system_reason(path)
     suffix = suffix_of(path)
-    if reason is not None or label in READABLE or suffix in IMAGE_SUFFIXES:
+    is_image = (label in READABLE and suffix not in RAW_SUFFIXES) or suffix in IMAGE_SUFFIXES
+    if reason is not None or is_image:
         return reason
-    foreign = label or FOREIGN_SUFFIXES.get(suffix)
+    foreign = (None if suffix in RAW_SUFFIXES else label) or FOREIGN_SUFFIXES.get(suffix)
     return (
         foreign_reason(foreign)
         if foreign

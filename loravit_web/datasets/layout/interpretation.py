@@ -20,6 +20,7 @@ from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel, Level, Place
 from loravit_web.datasets.layout.reading import File, Reading, collapsed, quoted
 from loravit_web.datasets.layout.sides import without_sides
 from loravit_web.datasets.layout.splits import MOST_HELD_OUT, SHOWN, split_levels, take_splits
+from loravit_web.datasets.layout.words import is_image_word
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.scan import NOT_IN_A_CLASS, clean_class_name
 from loravit_web.util.text import listed, plural
@@ -137,9 +138,13 @@ def _placed(
 ) -> Plan:
     placements, outside = [], Counter[Split]()
     levels_of: dict[int, int] = {}
-    for file in files:
-        name = clean_class_name(file.folders[column][1]) if len(file.folders) > column else ""
-        if name:
+    names = [
+        clean_class_name(file.folders[column][1]) if len(file.folders) > column else "" for file in files
+    ]
+    trained = {name for file, name in zip(files, names, strict=True) if file.split == "train"}
+    for file, name in zip(files, names, strict=True):
+        # test/images/ beside train/cat/ is no class of its own
+        if name and (name in trained or not is_image_word(name)):
             levels_of[file.index] = file.folders[column][0]
             placements.append(Placement(file.index, file.path, file.split, (name,)))
         else:

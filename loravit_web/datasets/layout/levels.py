@@ -25,6 +25,7 @@ def class_column(files: Sequence[File], reading: Reading) -> tuple[int, tuple[Le
         return 0, ()
     levels = choices(files)
     upper = chosen[0]
+    _refuse_repeated(files, upper, levels)
     for lower in chosen[1:]:
         if _crossed(files, upper, lower):
             raise AmbiguousLayout(_question(files, upper, lower), levels)
@@ -82,6 +83,25 @@ def _crossed(files: Sequence[File], upper: int, lower: int) -> bool:
     return (
         2 * len(holding) >= len(inner) > 1 and 2 * len(shared) >= len(counts) and 2 * len(direct) < len(inner)
     )
+
+
+def _refuse_repeated(files: Sequence[File], upper: int, levels: tuple[Level, ...]) -> None:
+    """Refuse a folder beside the classes that contains folders of the same names once more.
+
+    Raises:
+        AmbiguousLayout: If there is such a folder.
+    """
+    inner, _direct = _inside(files, upper, upper + 1)
+    names = {name.casefold() for name in inner}
+    for name, below in sorted(inner.items()):
+        repeated = below & (names - {name.casefold()})
+        if len(repeated) > 1 and 2 * len(repeated) >= len(below):
+            raise AmbiguousLayout(
+                f"The folder “{name}” is beside {quoted(sorted(repeated)[:2])}, and contains folders of the "
+                f"same names. Choose the level of the class folders: {_level_of(files, upper)} to make "
+                f"“{name}” a class, or {INNERMOST} for the folders with images (--classes-at in the shell).",
+                levels,
+            )
 
 
 def _several_each(files: Sequence[File], upper: int, lower: int) -> bool:

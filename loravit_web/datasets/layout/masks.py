@@ -7,15 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from loravit_web.datasets.layout.vocabulary import MASK
+from loravit_web.datasets.layout.vocabulary import COMPANION, MASK
 from loravit_web.datasets.layout.words import (
     has_mask_word,
     is_image_word,
     is_mask_word,
+    tokens,
     without_mask_words,
 )
 
-_HINT = re.compile("|".join(sorted(MASK)))
+_HINT = re.compile("|".join(sorted(word for word in MASK | COMPANION if word.isascii())))
 _PAIRED = 0.5
 """Fraction of the files of a folder that must belong to an image elsewhere, to take all for masks."""
 
@@ -83,6 +84,10 @@ def _partner(
     named = [name for name in siblings if is_image_word(name) and not is_mask_word(name)]
     if named and is_mask_word(folder[-1]):
         return f"{named[0]}/"
+    # lung_masks/ and heatmaps/ beside images/
+    for name in named:
+        if _share(own, _keys_below((*parent, name), by_folder)) >= _PAIRED:
+            return f"{name}/"
     # train_masks/ beside train/ or train_images/
     rest = without_mask_words(folder[-1])
     for name in siblings if rest else ():
@@ -118,7 +123,7 @@ def _key(path: str, depth: int) -> str:
 
 def _beside(files: Sequence[str]) -> dict[str, str]:
     """Return the masks that lie in the folder of their images: ``1_mask.png`` beside ``1.png``."""
-    hinted = [path for path in files if _HINT.search(path.lower())]
+    hinted = [path for path in files if not path.isascii() or _HINT.search(path.lower())]
     marked = [path for path in hinted if has_mask_word(PurePosixPath(path).stem)]
     if not marked or len(marked) == len(files):
         return {}
@@ -126,11 +131,26 @@ def _beside(files: Sequence[str]) -> dict[str, str]:
     found = {}
     for path in marked:
         words = _words(path)
-        # a number at the end can count the masks of one image
-        image = plain.get(words) or (plain.get(words[:-1]) if words and words[-1].isdigit() else None)
-        if words and image is not None:
+        image = next((plain[own] for own in _owners(words, path) if own in plain), None)
+        if image is not None:
             found[path] = f"it is a mask, an annotation or a thumbnail of {image.rpartition('/')[2]}"
     return found
+
+
+def _owners(words: tuple[str, ...], path: str) -> list[tuple[str, ...]]:
+    """Return the words that the image of a mask can have, the most probable first."""
+    before: list[str] = []
+    for word in tokens(PurePosixPath(path).stem):
+        if has_mask_word(word):
+            break
+        if not is_image_word(word):
+            before.append(word)
+    owners = [words]
+    if words and words[-1].isdigit():
+        owners.append(words[:-1])  # a number at the end can count the masks of one image
+    # 1_binary_mask.png belongs to 1.png
+    owners += [tuple(before[:length]) for length in range(len(before), 0, -1)]
+    return [own for own in owners if own]
 
 
 def _words(path: str) -> tuple[str, ...]:

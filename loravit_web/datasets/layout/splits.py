@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from loravit_web.datasets.errors import AmbiguousLayout
 from loravit_web.datasets.layout.levels import choices
 from loravit_web.datasets.layout.plan import INNERMOST, ClassLevel
-from loravit_web.datasets.layout.reading import File, Reading, depth_of, names_at
-from loravit_web.datasets.layout.words import is_image_word, splits_of
+from loravit_web.datasets.layout.reading import File, Reading, depth_of, names_at, quoted
+from loravit_web.datasets.layout.words import is_image_word, split_and_rest, split_of, splits_of, tokens
 from loravit_web.datasets.records import Split
 from loravit_web.util.text import listed
 
@@ -23,7 +23,7 @@ def take_splits(files: list[File], reading: Reading) -> None:
     """Remove the folders that name splits, and those that wrap the rest, from all files.
 
     Raises:
-        AmbiguousLayout: If folders named for splits are beside other folders.
+        AmbiguousLayout: If folders named for splits, or for a split of a class, are beside other folders.
     """
     column = 0
     while column < depth_of(files):
@@ -32,12 +32,72 @@ def take_splits(files: list[File], reading: Reading) -> None:
         wraps = len(names) == 1 and any(len(file.folders) > column + 1 for file in deeper)
         splits = splits_of(names)
         if wraps and (column == 0 or is_image_word(names[0]) or names[0] in splits):
+            if splits.get(names[0], "train") != "train":
+                reading.notes.append(
+                    f"All images are in {names[0]}/. They are used for training, because there are no others."
+                )
             _remove(files, column)
+        elif _named_twice(files, column, reading):
+            column += 1
         elif len(splits) == len(names) and _is_split_level(deeper, column, splits):
             _divide(deeper, column, splits, reading)
         else:
             _refuse_splits_beside(deeper, column, names, splits)
             column += 1
+
+
+def _splits_at(files: Sequence[File], column: int, names: Sequence[str]) -> dict[str, Split]:
+    """Return the split of each name that means one, also if it repeats the name of the folder around it."""
+    splits = splits_of(names)
+    if column == 0 or len(splits) == len(names):
+        return splits
+    named: defaultdict[str, set[Split | None]] = defaultdict(set)
+    for file in files:
+        if len(file.folders) > column:
+            around, name = file.folders[column - 1][1], file.folders[column][1]
+            named[name].add(split_of(name, tokens(around)))
+    alone = {name: found.pop() for name, found in named.items() if len(found) == 1}
+    repeated = {name: split for name, split in alone.items() if split is not None}
+    return repeated if len(repeated) == len(names) and len(set(repeated.values())) > 1 else splits
+
+
+def _named_twice(files: Sequence[File], column: int, reading: Reading) -> bool:
+    """Give classes and splits to folders that are named for both, such as ``train_cat`` and ``test_cat``.
+
+    Raises:
+        AmbiguousLayout: If only some of the folders are.
+    """
+    if any(len(file.folders) != column + 1 for file in files):
+        return False
+    names = names_at(files, column)
+    meant = {name: both for name in names if (both := split_and_rest(name)) is not None}
+    of_class: defaultdict[str, dict[Split, str]] = defaultdict(dict)
+    for name, (split, rest) in meant.items():
+        of_class[rest][split] = name
+    divided = [found for found in of_class.values() if "train" in found and len(found) > 1]
+    if not divided or len(of_class) + len(names) - len(meant) < 2:
+        return False
+    if len(meant) < len(names) or any("train" not in found for found in of_class.values()):
+        raise AmbiguousLayout(
+            f"{quoted(sorted(divided[0].values()))} look like splits of one class, and other folders beside "
+            f"them do not. Name all alike, or choose level {_level(files, column)} to make each a class "
+            "(--classes-at in the shell).",
+            choices(files),
+        )
+    for file in files:
+        level, name = file.folders[column]
+        file.split, rest = meant[name]
+        file.folders[column] = (level, rest)
+    taken = listed(
+        [f"“{name}” as {SHOWN[split]} images of “{rest}”" for name, (split, rest) in sorted(meant.items())],
+        most=3,
+    )
+    reading.notes.append(f"Folders were taken for a split of a class each: {taken}.")
+    return True
+
+
+def _level(files: Sequence[File], column: int) -> int:
+    return files[0].folders[column][0]
 
 
 def _remove(files: Iterable[File], column: int) -> None:

@@ -8,18 +8,39 @@ def _words(text: str) -> frozenset[str]:
 
 
 TRAIN = _words("""
-train training trn trainval trainvalid tr traning trainning trian learn learning fit
-entrainement apprentissage entrenamiento treino treinamento addestramento обучение обучающая
-训练 訓練 学習 학습
+train training trainings trn trainval trainvalid tr traning trainning trian learn learning fit
+lern lernen entrainement apprentissage entrenamiento entrenar entreno treino treinamento treinar
+addestramento allenamento antrenare instruire
+träning træning trening trenning opleiding koulutus opetus
+trening treningowy treningowa treningowe uczenie uczący ucząca uczące trénink trénovací tréning tanító tanítás
+eğitim latih pelatihan latihan huấnluyện
+обучение обучающая обучающий обучающие обучающее обучения тренировка тренировочная тренировочный тренировочные
+трейн навчання навчальна навчальні тренування тренувальна тренувальні εκπαίδευση
+训练 訓練 学習 學習 培训 학습 훈련 تدريب التدريب آموزش אימון प्रशिक्षण ฝึก
 """)
 VALIDATION = _words("""
-val valid validation validate validating vali dev devel development va validaton vallidation
-validierung validacion validacao validazione проверка валидация 验证 検証 검증
+val valid validation validations validate validates validating vali dev devel development va vl vld
+validaton vallidation crossvalidation
+validierung validieren validacion validacao validar validazione convalida validare
+validering validatie validointi walidacja walidacyjny walidacyjna walidacyjne
+validace validační validácia validálás doğrulama validasi
+валидация валидационная валидационный валидационные проверка проверочная проверочные
+валідація валідаційна перевірка επικύρωση
+验证 驗證 検証 校验 검증 تحقق التحقق اعتبارسنجی
 """)
 TEST = _words("""
-test testing tests tst ts te eval evaluation evaluate heldout holdout unseen
-testen prueba pruebas teste testes essai тест тестирование тестовая 测试 测验 テスト 評価 시험
+test testing tests tst ts te eval evaluation evaluations evaluate heldout holdout unseen
+testen tester prüfung prüfen prueba pruebas teste testes essai prova evaluación avaliação évaluation
+valutazione testi toets testowy testowa testowe testowanie testování testovací teszt tesztelés testare
+uji pengujian kiểmtra
+тест тесты тестирование тестовая тестовый тестовые тестовое контрольная контрольные
+тестування тестова тестові контрольна δοκιμή τεστ
+测试 測試 测验 テスト 評価 试验 評估 评估 시험 테스트 평가 اختبار الاختبار آزمون מבחן בדיקה परीक्षण ทดสอบ
 """)
+SPLIT_FILLERS = _words("""
+private public blind used ds v version k small large mini tiny big easy hard labeled labelled lbl clean noisy
+""")
+"""More words that do not change what the name of a split means."""
 FILLERS = _words("""
 the a of my our for and set sets data dataset datasets image images img imgs photo photos pic pics picture
 pictures folder folders dir split splits sample samples file files class classes jpg jpeg png final full
@@ -29,13 +50,22 @@ frames crops patches only percent public
 IMAGE = _words("""
 image images img imgs photo photos pic pics picture pictures original originals orig raw input inputs rgb
 jpg jpeg jpegs png pngs jpegimages jpgimages frame frames slice slices scan scans source x
+bild bilder foto fotos imagen imagenes imagem imagens immagine immagini afbeeldingen zdjęcia obrazy
+изображение изображения фото картинки 图片 图像 图 影像 照片 画像 写真 이미지 사진
 """)
 """Words of folders that contain the images themselves."""
 MASK = _words("""
 mask masks masque masked annotation annotations annot annots segmentation segmentations segm seg segs label
 labels gt gts groundtruth groundtruths truth trimap trimaps segmentationclass segmentationobject contour
-contours overlay overlays thumb thumbs thumbnail thumbnails
+contours overlay overlays thumb thumbs thumbnail thumbnails matte mattes
+masken maske mascara mascaras máscara máscaras masques maschera maschere maski maska etiquetas anotaciones
+маска маски разметка аннотации 掩码 掩膜 蒙版 标注 标签 マスク マスク画像 마스크 어노테이션
 """)
+COMPANION = _words("""
+superpixel superpixels depth depthmap depthmaps heatmap heatmaps saliency disparity normals edges skeleton
+silhouette silhouettes parsing instance instances gradcam
+""")
+"""Words of files that are derived from an image. They tell nothing without the image itself."""
 PART = _words("""
 fold folds cv kfold part parts batch batches shard shards chunk chunks subset subsets session sessions
 subject subjects patient patients user users participant participants person volunteer disc disk day week

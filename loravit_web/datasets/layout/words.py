@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from loravit_web.datasets.layout.vocabulary import (
+    COMPANION,
     DATA,
     FILLERS,
     IMAGE,
     MASK,
     PART,
     SIDE,
+    SPLIT_FILLERS,
     TEST,
     TRAIN,
     UNLABELED,
@@ -22,18 +24,27 @@ from loravit_web.datasets.layout.vocabulary import (
 )
 from loravit_web.datasets.records import Split
 
-SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
-    {
-        **dict.fromkeys(TRAIN, "train"),
-        **dict.fromkeys(VALIDATION, "val"),
-        **dict.fromkeys(TEST, "test"),
-    }
-)
-"""Split by a word in lower case."""
-
 _ENDINGS = ("dataset", "datasets", "images", "image", "data", "imgs", "img", "sets", "set", "split", "folder")
-_ENDINGS_ELSEWHERE = ("集", "セット", "sdaten", "daten", "sbilder", "bilder")
+_ENDINGS_ELSEWHERE = (
+    *(
+        "集",
+        "用",
+        "组",
+        "样本",
+        "数据",
+        "数据集",
+        "資料",
+        "图片",
+        "图像",
+        "セット",
+        "データ",
+        "データセット",
+        "画像",
+    ),
+    *("용", "세트", "데이터", "데이터셋", "이미지", "sdaten", "daten", "sbilder", "bilder"),
+)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$|[(\[][\s_.-]*[)\]]")
 _PIECES = re.compile(r"[^\W\d_]+|\d+")
 _YEAR = re.compile(r"(19|20)\d\d")
 _SIZE = re.compile(r"\d+\s*(x\s*\d+|x|px)", re.IGNORECASE)
@@ -47,6 +58,24 @@ def tokens(name: str) -> list[str]:
     return [piece.lower() for piece in _PIECES.findall(_CAMEL.sub(" ", unicodedata.normalize("NFC", plain)))]
 
 
+def _normalized(words: Iterable[str]) -> frozenset[str]:
+    return frozenset("".join(tokens(word)) for word in words)
+
+
+SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
+    {
+        **dict.fromkeys(_normalized(TRAIN), "train"),
+        **dict.fromkeys(_normalized(VALIDATION), "val"),
+        **dict.fromkeys(_normalized(TEST), "test"),
+    }
+)
+"""Split by a word as `tokens` gives it."""
+_IMAGE_WORDS, _MASK_WORDS = _normalized(IMAGE), _normalized(MASK)
+_PAIRED_WORDS = _MASK_WORDS | _normalized(COMPANION)
+_SPLIT_FILLERS = FILLERS | VARIANT | SPLIT_FILLERS
+_SPLIT_ENDINGS = (*_ENDINGS, *sorted(_normalized(_ENDINGS_ELSEWHERE)))
+
+
 def split_of(name: str, shared: Collection[str] = ()) -> Split | None:
     """Return the split that a name means, or None if it means anything else.
 
@@ -55,13 +84,33 @@ def split_of(name: str, shared: Collection[str] = ()) -> Split | None:
         shared: Words to ignore, because the names of all folders beside it contain them.
     """
     words = [word for word in tokens(name) if not word.isdigit() and word not in shared]
-    for joined in ("".join(words), "".join(word for word in words if word not in FILLERS)):
+    telling = [word for word in words if word not in FILLERS]
+    bare = [
+        word for word in telling if word not in _SPLIT_FILLERS and not (len(word) == 1 and word.isascii())
+    ]
+    for joined in ("".join(words), "".join(telling), "".join(bare)):
         if joined in SPLIT_WORDS:
             return SPLIT_WORDS[joined]
-        for ending in (*_ENDINGS, *_ENDINGS_ELSEWHERE):
+        for ending in _SPLIT_ENDINGS:
             if joined.endswith(ending) and joined.removesuffix(ending) in SPLIT_WORDS:
                 return SPLIT_WORDS[joined.removesuffix(ending)]
     return None
+
+
+def split_and_rest(name: str) -> tuple[Split, str] | None:
+    """Return the split that one word of a name means, and the name without it: ``train_cat``, ``cat (test)``.
+
+    Args:
+        name: Name of a folder.
+    """
+    words = tokens(name)
+    found = [word for word in words if len(word) > 2 and word in SPLIT_WORDS]
+    if len(found) != 1 or len(words) < 2:
+        return None
+    match = re.search(re.escape(found[0]), name, re.IGNORECASE)
+    rest = name[: match.start()] + name[match.end() :] if match else " ".join({*words} - {*found})
+    rest = _EDGES.sub("", rest)
+    return (SPLIT_WORDS[found[0]], rest) if rest else None
 
 
 def splits_of(names: Collection[str]) -> dict[str, Split]:
@@ -77,28 +126,28 @@ def splits_of(names: Collection[str]) -> dict[str, Split]:
 def is_image_word(name: str) -> bool:
     """Return whether a folder's name only says that it contains the images."""
     words = [word for word in tokens(name) if not word.isdigit()]
-    return bool(words) and ("".join(words) in IMAGE or all(word in IMAGE for word in words))
+    return bool(words) and ("".join(words) in _IMAGE_WORDS or all(word in _IMAGE_WORDS for word in words))
 
 
 def is_mask_word(name: str) -> bool:
     """Return whether a folder's name says that it contains masks or annotations."""
-    words = [word for word in tokens(name) if not word.isdigit() and word not in IMAGE]
+    words = [word for word in tokens(name) if not word.isdigit() and word not in _IMAGE_WORDS]
     return (
         bool(words)
-        and ("".join(words) in MASK or all(word in MASK or word in FILLERS for word in words))
-        and any(word in MASK or "".join(words) in MASK for word in words)
+        and ("".join(words) in _MASK_WORDS or all(word in _MASK_WORDS or word in FILLERS for word in words))
+        and any(word in _MASK_WORDS or "".join(words) in _MASK_WORDS for word in words)
     )
 
 
 def without_mask_words(stem: str) -> str:
     """Return a file's stem without the words for masks and images, so that partners have the same text."""
-    words = [word for word in tokens(stem) if word not in MASK and word not in IMAGE]
+    words = [word for word in tokens(stem) if word not in _PAIRED_WORDS and word not in _IMAGE_WORDS]
     return " ".join(words)
 
 
 def has_mask_word(stem: str) -> bool:
-    """Return whether one of the words of a file's stem says that it is a mask."""
-    return any(word in MASK for word in tokens(stem))
+    """Return whether one of the words of a file's stem says that it is a mask or derived from an image."""
+    return any(word in _PAIRED_WORDS for word in tokens(stem))
 
 
 def is_part(name: str) -> bool:

@@ -14,7 +14,7 @@ export type Source =
   | OffscreenCanvas;
 
 export interface LoadOptions {
-  /** How graphs are computed: WebGPU where there is one, otherwise WebAssembly. Default: "auto". */
+  /** How graphs are computed: WebGPU where there is a GPU, otherwise WebAssembly. Default: "auto". */
   provider?: "auto" | "webgpu" | "wasm";
   /** Folder of onnxruntime-web's files. Default: `ort/` beside this module. */
   ortFolder?: string | URL;

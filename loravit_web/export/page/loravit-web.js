@@ -11,6 +11,7 @@
 
 const FORMAT = "loravit-onnx";
 const VERSION = 1;
+const NEARLY_UNLIKE = 0.85; // fraction of the threshold of unlike above which an answer is unsure
 const CLEAR_LEAD = 0.3; // lead over the second class, relative to the best score, that is clear enough
 
 /** A problem that is told to people: its message says what is wrong and what to do. */
@@ -227,7 +228,7 @@ export class Model {
 
 /** Return onnxruntime-web, and the execution providers to use in their order. */
 async function runtime({ ort, provider = "auto", ortFolder, threads }) {
-  const gpu = provider !== "wasm" && (await hasGpu());
+  const gpu = provider !== "wasm" && (await hasGpu(provider === "auto"));
   if (provider === "webgpu" && !gpu) throw new ExportError("This browser has no WebGPU. Use another provider.");
   const folder = new URL(String(ortFolder ?? new URL("./ort/", import.meta.url)).replace(/\/?$/, "/"), globalThis.location?.href);
   const name = gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
@@ -239,9 +240,18 @@ async function runtime({ ort, provider = "auto", ortFolder, threads }) {
   return [module, gpu ? ["webgpu", "wasm"] : ["wasm"]];
 }
 
-async function hasGpu() {
+/**
+ * Return whether the browser has WebGPU.
+ *
+ * Some browsers compute WebGPU on the CPU where there is no GPU, which takes 100 times as long as WebAssembly.
+ *
+ * @param {boolean} needsHardware
+ */
+export async function hasGpu(needsHardware) {
   try {
-    return Boolean(await globalThis.navigator?.gpu?.requestAdapter());
+    const adapter = await globalThis.navigator?.gpu?.requestAdapter();
+    const isSoftware = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+    return Boolean(adapter) && !(needsHardware && isSoftware);
   } catch {
     return false;
   }
@@ -319,7 +329,9 @@ function answerOf(task, logits, howUnlike, topK, milliseconds) {
     answer,
     labels: labels.slice(0, Math.max(1, topK)),
     labelsPerImage: task.labels,
-    unsure: confidence !== null && confidence < task.unsure_below,
+    unsure:
+      confidence !== null &&
+      (confidence < task.unsure_below || (howUnlike !== null && howUnlike > NEARLY_UNLIKE * task.unlike_above)),
     unlike: howUnlike === null ? null : howUnlike > task.unlike_above,
     confidence,
     novelty: howUnlike,

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope
 
 from loravit_web.ui.gate.bodies import counted
-from loravit_web.ui.gate.passing import NoRoom, PassingFiles, remove_arrival
+from loravit_web.ui.gate.passing import NoRoom, PassingFiles
 from loravit_web.ui.gate.refusals import Refused
 from loravit_web.ui.kit.callers import Caller
 from loravit_web.ui.patches.receiving import forget_progress, receive
@@ -110,4 +110,4 @@ class Uploads:
         finally:
             if progress:
                 asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, forget_progress, progress)
-            remove_arrival(arrival)
+            self._files.end_arrival(arrival)

@@ -12,6 +12,7 @@ from loravit_web.access.rights import Visitor
 from loravit_web.runs.comparison import ComparedRow
 from loravit_web.runs.curves import version_of
 from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
+from loravit_web.runs.sweeps import changed_text
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
 from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.language.words import age
@@ -50,6 +51,7 @@ class Row:
         is_chosen: Whether the run is selected.
         is_compared: Whether the run is compared.
         cells: Texts of the columns after the name, by head.
+        sweep: The run's sweep and the settings that it tries, or an empty text.
     """
 
     run: Run
@@ -57,6 +59,7 @@ class Row:
     is_chosen: bool
     is_compared: bool
     cells: Mapping[str, str]
+    sweep: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,15 +158,25 @@ def runs_table(
             run.id == chosen,
             run.id in compared,
             _cells(run, scores, now, owner=owner(run) if with_owner else None),
+            _sweep(run),
         )
         for run in runs
     ]
     return render("runs/table", heads=list(rows[0].cells), rows=rows, signs=STATUS_SIGNS)
 
 
+def _sweep(run: Run) -> str:
+    if run.group is None:
+        return ""
+    changed = changed_text(run.environment.get("sweep", {}).get("tries", {}))
+    return _("Sweep {sweep}: {settings}", sweep=run.group[:8], settings=changed)
+
+
 def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dict[str, str]:
     best, probe = scores.best.get(run.id), scores.probe.get(run.id)
     change = None if best is None or probe is None else round(100 * (best - probe), 1)
+    if best is None and _publishes_probe(run):
+        best = probe
     return {
         **({gettext_noop("Owner"): owner} if owner is not None else {}),
         gettext_noop("Best accuracy"): "–" if best is None else f"{best:.1%}",
@@ -172,6 +185,11 @@ def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dic
         gettext_noop("Duration"): "–" if run.seconds is None else duration(run.seconds),
         gettext_noop("When"): age(run.created_at, now),
     }
+
+
+def _publishes_probe(run: Run) -> bool:
+    """Return whether a run has no epochs, so that its accuracy is that of its probe."""
+    return bool(run.config.get("adapter", {}).get("adapter_type") == "PROBE")
 
 
 def run_back() -> Markup:

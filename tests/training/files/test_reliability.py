@@ -35,7 +35,8 @@ def test_the_confidence_is_the_best_score_unless_the_second_class_is_close(
     ("confidence", "novelty", "expected"),
     [
         (1.0, 0.0, 0.0),
-        (0.5, 1.0, 1.0),
+        (0.5, 0.8, 0.9),
+        (0.5, 1.0, 2.0),
         (0.5, None, 1.0),
         (0.75, 1.5, 2.0),
         (0.25, 0.5, 2.0),
@@ -49,10 +50,13 @@ def test_the_doubt_grows_with_either_reason_and_is_above_1_beyond_a_threshold(
 
 
 def test_each_image_is_told_once() -> None:
+    # the novelty of 0.9 is close to the threshold, but that answer is unsure anyway
     assert FOUR.told(unlike=1.0, unsure=0.5) == Told(n=4, unlike=1, unsure=1, correct=1)
+    assert FOUR.told(unlike=1.0, unsure=0.2) == Told(n=4, unlike=1, unsure=1, correct=1)
     assert FOUR.told(unlike=1.0, unsure=0.5).sure == 2
     # an image that is both unlike and unsure counts as unlike
     assert FOUR.told(unlike=0.6, unsure=0.5) == Told(n=4, unlike=2, unsure=0, correct=1)
+    assert FOUR.told(unlike=0.55, unsure=0.5) == Told(n=4, unlike=2, unsure=1, correct=0)
     assert FOUR.told(unlike=9.0, unsure=0.0) == Told(n=4, unlike=0, unsure=0, correct=1)
 
 

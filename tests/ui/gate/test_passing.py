@@ -49,6 +49,7 @@ def given(files: PassingFiles, clock: Clock, source: str, name: str, size: int) 
     path.write_bytes(bytes(size))
     os.utime(path, (clock.now, clock.now))
     place = files.arrived(source, path)
+    files.end_arrival(arrival)
     files.release(source, size)
     return place
 
@@ -182,6 +183,48 @@ def test_a_visitor_alone_is_never_refused_for_files_that_are_there_for_the_page(
     for number in range(10):
         given(files, clock, "ann", str(number), 300)
     assert files.used() <= 1000
+
+
+def test_the_folder_of_a_complete_upload_receives_the_next_one(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    given(files, clock, "ann", "x", 10)
+    (kept,) = (files.folder / "arriving").iterdir()
+    assert list(kept.iterdir()) == []
+    assert files.arrival() == kept
+    assert files.arrival() != kept
+
+
+def test_the_folder_of_a_broken_upload_is_removed(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    broken = files.arrival()
+    (broken / "tmp123").write_bytes(b"broken off")
+    files.end_arrival(broken)
+    assert not broken.exists()
+    assert files.arrival() != broken
+
+
+def test_a_kept_folder_that_somebody_removed_is_made_again(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    given(files, clock, "ann", "x", 10)
+    (kept,) = (files.folder / "arriving").iterdir()
+    kept.rmdir()
+    files.sweep()
+    assert files.arrival().is_dir()
+
+
+def test_files_of_one_content_and_two_names_keep_both(tmp_path: Path, clock: Clock) -> None:
+    files = opened(tmp_path, clock)
+    for _ in range(2):
+        arrival = files.arrival()
+        (arrival / "x").mkdir()
+        received = [arrival / "x" / name for name in ("a.bin", "b.bin")]
+        for path in received:
+            path.write_bytes(bytes(10))
+        places = [files.arrived("ann", path) for path in received]
+        files.end_arrival(arrival)
+        assert [place.name for place in places] == ["a.bin", "b.bin"]
+        assert all(place.exists() for place in places)
+    assert files.used() == 20
 
 
 def test_files_and_empty_folders_go_with_their_age(tmp_path: Path, clock: Clock) -> None:

@@ -36,6 +36,14 @@ def test_an_answer_without_a_clear_winner_says_that_its_confidence_is_low() -> N
         assert ("Low confidence" in answer_columns(Answer((answered(*scores),), 1.0), {})) == is_low, scores
 
 
+def test_an_answer_for_an_image_that_is_nearly_unlike_says_so_and_names_one_class() -> None:
+    for scores, question in (((0.9, 0.1), "class 0?"), ((0.55, 0.45), "class 0 or class 1?")):
+        near = replace(answered(*scores), novelty=0.9)
+        html = answer_columns(Answer((near,), 1.0), {})
+        assert f'<p class="lv-verdict">{question}</p>' in html
+        assert "Low confidence: hardly like the training images" in html
+
+
 def test_an_answer_with_several_labels_marks_all_of_them_and_says_if_there_is_none() -> None:
     cat, dog, hen = Label("cat", 0.9), Label("dog", 0.6), Label("hen", 0.1)
     both = TaskAnswer("p@1", "P", (cat, hen), None, 1.0, None, (cat, dog))

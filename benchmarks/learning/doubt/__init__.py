@@ -1,0 +1,1 @@
+"""What the bundled tasks say about images that do not fit them."""

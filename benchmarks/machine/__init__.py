@@ -1,0 +1,1 @@
+"""What a machine gives: engines, memory, and the start."""
