@@ -143,7 +143,7 @@ def _ranked(
     hashes = list(answered)
     doubts = np.array([answered[sha256].document["doubt"] for sha256 in hashes])
     features = np.stack([answered[sha256].features for sha256 in hashes]) if hashes else np.empty((0, 1))
-    known = [image for path in labeled if (image := _readable(path)) is not None]
+    known = [read for path in labeled if (read := _readable(path)) is not None]
     parts = [known[at : at + _BATCH] for at in range(0, len(known), _BATCH)]
     compared = [_features(engine.master, part, version.image_size) for part in parts]
     order = most_useful(doubts, features, np.concatenate(compared) if compared else None)
