@@ -3,9 +3,11 @@
 import os
 import sys
 
+from loravit_web.util.heap import pause_collection
 from loravit_web.util.openmp import share_cores
 from loravit_web.util.zero_gpu import register_gpu
 
+pause_collection()  # `open_app` resumes it
 share_cores(os.environ)
 register_gpu(os.environ)
 

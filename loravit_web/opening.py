@@ -1,4 +1,4 @@
-"""Opening of the web app: the base is loaded while Gradio is imported."""
+"""Opening of the web app: the base is loaded while Gradio is imported and the page is built."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.util.console import progress_printer
 from loravit_web.util.cores import gather_cores, release_cores
+from loravit_web.util.heap import resume_collection
 
 if TYPE_CHECKING:
     from loravit_web.ui.launch import App
@@ -37,9 +38,10 @@ def open_app(settings: Settings) -> App:
             started = pool.submit(service.start)
             from loravit_web.ui.launch import App  # half of the start, most of it on one core
 
+            app = App.over(service, translated=True)
             started.result()
-        app = App.over(service, translated=True)
         unless_opened.pop_all()
+    resume_collection()
     return app
 
 

@@ -1,7 +1,8 @@
-"""The app loads its base while Gradio is imported, and gives everything back if it cannot start."""
+"""The base is loaded while Gradio is imported and the page built; a failed start gives everything back."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
 from loravit_web.util import cores
+from loravit_web.util.heap import pause_collection
 from tests.conftest import tiny_service
 
 
@@ -21,13 +23,24 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
     """Settings of an app whose base is tiny."""
     monkeypatch.setattr(opening, "Service", lambda settings, progress: tiny_service(settings))
     yield replace(settings, bundled=False)
+    gc.unfreeze()
     assert cores._gathered is None
 
 
 def test_an_opened_app_has_its_base_and_its_page(settings: Settings) -> None:
     app = opening.open_app(settings)
+    assert app.service._predictor is not None
     assert app.service._base is not None
     assert app.demo.fns
+    app.close()
+
+
+def test_the_garbage_collector_is_paused_until_the_app_is_opened(settings: Settings) -> None:
+    pause_collection()
+    assert not gc.isenabled()
+    app = opening.open_app(settings)
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
     app.close()
 
 

@@ -15,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from loravit_web.images.errors import UnreadableImage, UnsupportedImage
 from loravit_web.images.iso import AvifFile, avif_is_supported, brand_of, heic_reader
 from loravit_web.images.tiff import TiffFile
+from loravit_web.util.text import listed
 
 _USUAL = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif")
 IMAGE_SUFFIXES = frozenset(
@@ -24,7 +25,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case file suffixes of the supported formats."""
 
-SUPPORTED = f"JPEG, PNG, WEBP, BMP, GIF, TIFF{' and AVIF' if avif_is_supported() else ''}"
+SUPPORTED = listed(
+    ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]
+    + (["AVIF"] if avif_is_supported() else [])
+    + (["HEIC"] if heic_reader() is not None else []),
+    most=9,
+)
 """The supported formats in words."""
 
 
@@ -82,12 +88,16 @@ READABLE = frozenset(
 """Names of the formats that can be read."""
 
 _RAW = "camera raw"
+RAW_SUFFIXES = frozenset(
+    [".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"]
+)
+"""Suffixes of camera raw files, many of which are TIFFs whose first image is a thumbnail."""
 FOREIGN_SUFFIXES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
         **dict.fromkeys((".avif", ".avifs"), "AVIF"),
         **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf"), "JPEG 2000"),
-        **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), _RAW),
+        **dict.fromkeys(sorted(RAW_SUFFIXES), _RAW),
         **dict.fromkeys((".dcm", ".dicom"), "DICOM"),
         ".jxl": "JPEG XL",
         ".psd": "Photoshop",

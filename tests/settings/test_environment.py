@@ -148,6 +148,7 @@ def test_the_limits_of_demo_visitors_are_set_by_the_environment() -> None:
     [
         ({}, "local", 0),
         ({"LORAVIT_EXECUTOR": "Workers"}, "workers", 5),
+        ({"LORAVIT_EXECUTOR": "ray"}, "ray", 5),
         ({"LORAVIT_EXECUTOR": "workers", "LORAVIT_MAX_TAKE_UPS": "2"}, "workers", 2),
     ],
 )
@@ -159,5 +160,24 @@ def test_only_several_nodes_continue_runs_by_themselves(
 
 
 def test_an_unknown_executor_is_rejected() -> None:
-    with pytest.raises(SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to local or workers"):
+    with pytest.raises(
+        SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to one of local, workers, ray"
+    ):
         read_settings({"LORAVIT_EXECUTOR": "celery"})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_a_device_can_be_chosen(device: str) -> None:
+    assert read_settings({"LORAVIT_DEVICE": device}).device == device
+
+
+def test_another_device_is_refused() -> None:
+    with pytest.raises(
+        SettingsError, match="LORAVIT_DEVICE is gpu. Set it to auto, cpu, cuda, cuda:N or mps"
+    ):
+        read_settings({"LORAVIT_DEVICE": "gpu"})
+
+
+def test_on_zero_gpu_the_device_is_the_cpu_unless_another_is_named() -> None:
+    assert read_settings({"SPACES_ZERO_GPU": "true"}).device == "cpu"
+    assert read_settings({"SPACES_ZERO_GPU": "true", "LORAVIT_DEVICE": "cuda"}).device == "cuda"

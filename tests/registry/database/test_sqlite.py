@@ -1,6 +1,8 @@
 """Rules that only SQLite has."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,14 @@ def test_an_old_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(sqlite_module.sqlite3, "sqlite_version_info", (3, 36, 0))
     with pytest.raises(SqliteTooOld, match=r"needs 3\.37\.0 or newer"):
         open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def test_writing_to_sqlite_does_not_import_the_parts_for_postgresql(tmp_path: Path) -> None:
+    url, artifacts = f"sqlite:///{tmp_path / 'registry.db'}", str(tmp_path / "artifacts")
+    Registry.open(url, artifacts).close()  # the migrations of a new database do import them
+    code = (
+        f"import sys; from registry import Registry; registry = Registry.open({url!r}, {artifacts!r}); "
+        "registry.nodes.report('node', 'machine', 1); registry.close(); "
+        "sys.exit('sqlalchemy.dialects.postgresql' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
