@@ -24,6 +24,7 @@ from loravit_web.datasets import (
     open_source,
 )
 from loravit_web.datasets.layout.plan import ClassLevel, Level
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.runs.actions import RunActions
 from loravit_web.runs.data_actions import DataActions
@@ -106,6 +107,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
         encoding: str | None = None,
+        columns: Columns | None = None,
     ) -> ImageDataset:
         """Import a zip, a folder, a CSV or ``sample:NAME``. The same images give the same dataset.
 
@@ -116,6 +118,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             progress: Called with the completed fraction (0 to 1) and a sentence.
             classes_at: Level of the class folders, or None to find it; see `interpret`.
             encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+            columns: Columns of a table that a person chose, or None to find them.
 
         Returns:
             The stored dataset.
@@ -129,7 +132,7 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         if str(data).startswith(STORED_PREFIX):
             return self._stored.find(str(data).removeprefix(STORED_PREFIX))
         imported = self.import_levels(
-            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding
+            data, name=name, progress=progress, classes_at=classes_at, encoding=encoding, columns=columns
         )
         return imported.dataset
 
@@ -142,9 +145,16 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
         progress: Progress | None = None,
         classes_at: ClassLevel = None,
         encoding: str | None = None,
+        columns: Columns | None = None,
     ) -> Imported:
         """Import data as `import_dataset` does, and return the levels that could be the classes too."""
-        with open_source(data, self.archive_limits, classes_at=classes_at, encoding=encoding) as source:
+        with open_source(
+            data,
+            self.archive_limits,
+            classes_at=classes_at,
+            encoding=encoding,
+            columns=columns or FIND_COLUMNS,
+        ) as source:
             dataset = self.import_opened(source, name=name, progress=progress)
             return Imported(dataset, source.plan.levels, source.plan.at)
 

@@ -51,6 +51,7 @@ BELOW["service"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["actions"] = {*BELOW}
 BELOW["ui"] = {*BELOW} - {"doctor", "extractor"}
 BELOW["opening"] = {"backbones", "service", "settings", "ui", "util"}
+BELOW["cluster"] = {"settings", "worker"}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli", "util"}
 TABLES = {"registry/records.py", "registry/database/models.py"}

@@ -178,7 +178,7 @@ def queue_part(made: Cluster, runs: int) -> list[Figure]:
     queued = [made.queue(f"run-{n}", SHORT, actor=MEMBERS[int(n >= runs // 2)]) for n in range(runs)]
     began = time.monotonic()
     with made.node("one"), made.node("two"):
-        _wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * _WAIT_SECONDS)
+        wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * _WAIT_SECONDS)
     seconds = time.monotonic() - began
     ended = [made.registry.runs.get(run.id) for run in queued]
     shares = Counter(run.node for run in ended)
@@ -200,12 +200,12 @@ def kill_part(made: Cluster) -> list[Figure]:
         _wait_for_end(made, straight)
     moved = made.queue("moved", LONG)
     with made.node("one") as one:
-        _wait(lambda: _epochs(made, moved) >= 10)
+        wait(lambda: _epochs(made, moved) >= 10)
         with made.node("two"):
             time.sleep(3)  # within some epoch, and the second node is up
             one.kill()
             epochs, killed = _epochs(made, moved), time.monotonic()
-            _wait(lambda: _goes_on(made, moved, attempt=2))
+            wait(lambda: _goes_on(made, moved, attempt=2))
             seconds = time.monotonic() - killed
             _wait_for_end(made, moved)
     ended = made.registry.runs.get(moved.id)
@@ -229,17 +229,17 @@ def cut_part(made: Cluster) -> list[Figure]:
     """The node that trains loses its network for a minute, and goes on computing."""
     run = made.queue("cut", LONG)
     with made.node("one") as one:
-        _wait(lambda: _epochs(made, run) >= 5)
+        wait(lambda: _epochs(made, run) >= 5)
         with made.node("two"):
             time.sleep(8)
             one.cut()
             cut = time.monotonic()
-            _wait(lambda: _goes_on(made, run, attempt=2))
+            wait(lambda: _goes_on(made, run, attempt=2))
             taken = time.monotonic() - cut
             time.sleep(max(0.0, AWAY_SECONDS - taken))
             one.mend()
             _wait_for_end(made, run)
-            _wait(lambda: "no longer belongs to this worker" in one.told)
+            wait(lambda: "no longer belongs to this worker" in one.told)
     ended = made.registry.runs.get(run.id)
     points = [point.step for point in made.registry.runs.metrics(run.id, ["val_loss"])["val_loss"]]
     return [
@@ -255,7 +255,7 @@ def away_part(made: Cluster) -> list[Figure]:
     run = made.queue("away", LONG)
     silences = []
     with made.node("one"):
-        _wait(lambda: _epochs(made, run) >= 3)
+        wait(lambda: _epochs(made, run) >= 3)
         made.s3.stop()
         until = time.monotonic() + AWAY_SECONDS
         while time.monotonic() < until:
@@ -303,14 +303,14 @@ def _wait_for_end(made: Cluster, run: Run) -> None:
     def has_ended() -> bool:
         return made.registry.runs.get(run.id).ended_at is not None
 
-    _wait(has_ended)
+    wait(has_ended)
 
 
 def _port(server: Server) -> int:
     return int(server.address.rpartition(":")[2])
 
 
-def _wait(happened: Callable[[], bool], seconds: float = _WAIT_SECONDS) -> None:
+def wait(happened: Callable[[], bool], seconds: float = _WAIT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -37,6 +37,7 @@ _BEFORE = Recipe(
     clip=1.0,
     floor=False,
     average=False,
+    refit=False,
 )
 DRAFT_BEFORE = replace(
     _BEFORE,

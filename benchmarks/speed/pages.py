@@ -24,7 +24,7 @@ from benchmarks.support.registry_data import Filler, Scale
 from benchmarks.support.report import Figure, at_most, save, show, spread
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
 
-PAGE_MS, SEARCH_MS = 1500.0, 500.0
+PAGE_MS, SEARCH_MS, PAGE_KB = 1500.0, 500.0, 371.0
 REST_MS = 1000.0
 """What follows the first sight of a page is not to disturb the next."""
 SLUG = "adapter-77"
@@ -116,6 +116,8 @@ def _measured(browser: Browser, url: str, bare: str, rounds: int, title: str, ru
         figures.append(_figure(f"open {name}", first, PAGE_MS))
         again.append(_figure(f"open {name}, in a browser that was here before", second, PAGE_MS))
     figures += again
+    weight = _weight(browser, url)
+    figures.append(at_most("weight of a first opening of Use", weight, PAGE_KB, " kB", "over the network"))
     for what, bound in zip(("", ", again"), zip(*bounds, strict=True), strict=True):
         name = f"open a page of Gradio with six components{what}"
         figures.append(Figure(name, f"{statistics.median(bound):.0f} ms"))
@@ -157,6 +159,21 @@ def _timed(browser: Browser, url: str, link: str, there: Open) -> tuple[float, f
     first, again = (_opened(context.new_page(), f"{url}{link}", there) for _ in range(2))
     context.close()
     return first, again
+
+
+def _weight(browser: Browser, url: str) -> float:
+    """Return what a browser with an empty cache loads until Use is at rest, in kB over the network."""
+    context = browser.new_context()
+    page = context.new_page()
+    loaded: list[float] = []
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
+    page.goto(url)
+    page.locator("#use-quick input").first.wait_for()
+    page.wait_for_timeout(6 * REST_MS)
+    context.close()
+    return sum(loaded) / 1000
 
 
 def _opened(page: Page, url: str, there: Open) -> float:

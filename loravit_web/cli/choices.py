@@ -49,6 +49,17 @@ NamesEncoding = Annotated[
 ]
 
 
+ColumnChoices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="ROLE=NAME",
+        help="Column of a table: path, label or split, and its name, such as label=breed; split=none for no "
+        "column of splits. May be repeated. Columns that are not named are found.",
+    ),
+]
+
+
 def known_encoding(name: str | None) -> str | None:
     """Return the name of a text encoding.
 

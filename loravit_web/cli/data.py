@@ -14,7 +14,14 @@ import typer
 
 from loravit_web.access.rights import SHELL
 from loravit_web.cli import data_change, data_pool
-from loravit_web.cli.choices import ClassesAt, FormName, NamesEncoding, classes_level, known_encoding
+from loravit_web.cli.choices import (
+    ClassesAt,
+    ColumnChoices,
+    FormName,
+    NamesEncoding,
+    classes_level,
+    known_encoding,
+)
 from loravit_web.cli.data_change import SKIPPED_SHOWN, Dataset
 from loravit_web.cli.shell import (
     AsJson,
@@ -50,6 +57,7 @@ def check_data(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, tar, table or sample:NAME.")],
     classes_at: ClassesAt = None,
     encoding: NamesEncoding = None,
+    column: ColumnChoices = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an import would give: classes, what is left out, and what is taken for what.
@@ -58,11 +66,16 @@ def check_data(
     """
     from loravit_web.datasets.check import check
     from loravit_web.datasets.sources.archives import archive_limits
+    from loravit_web.datasets.sources.csv_table.rows import chosen_columns
     from loravit_web.datasets.sources.opening import open_source
 
     limits = current_settings().limits
     opening = open_source(
-        data, archive_limits(limits), classes_at=classes_level(classes_at), encoding=known_encoding(encoding)
+        data,
+        archive_limits(limits),
+        classes_at=classes_level(classes_at),
+        encoding=known_encoding(encoding),
+        columns=chosen_columns(column or ()),
     )
     checked = check(opening, limits)
     output(as_json, checked_document(checked), lambda: checked_text(checked))

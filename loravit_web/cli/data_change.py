@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loravit_web.access.rights import SHELL
-from loravit_web.cli.choices import ClassesAt, NamesEncoding, classes_level, known_encoding
+from loravit_web.cli.choices import ClassesAt, ColumnChoices, NamesEncoding, classes_level, known_encoding
 from loravit_web.cli.shell import (
     AsJson,
     Document,
@@ -55,14 +55,15 @@ def add_data(
     ] = None,
     classes_at: ClassesAt = None,
     encoding: NamesEncoding = None,
+    column: ColumnChoices = None,
     as_json: AsJson = False,
 ) -> None:
     """Add images, and possibly classes, to a stored dataset, which makes its next revision."""
-    if class_name is not None and (classes_at or encoding):
-        refuse_together("--class", "--classes-at", "--encoding")
+    if class_name is not None and (classes_at or encoding or column):
+        refuse_together("--class", "--classes-at", "--encoding", "--column")
     with _changing() as (actions, stored):
         before = stored.find(dataset)
-        with _source(data, class_name, stored, classes_at, encoding) as source:
+        with _source(data, class_name, stored, classes_at, encoding, column or ()) as source:
             revision = actions.extend(before.fingerprint, source, progress=progress_printer())
     output(as_json, revision_document(revision), lambda: revision_text(revision))
 
@@ -151,10 +152,16 @@ def _changing() -> Iterator[tuple[RevisionActions, DatasetStore]]:
 
 @contextmanager
 def _source(
-    data: str, class_name: str | None, stored: DatasetStore, classes_at: str | None, encoding: str | None
+    data: str,
+    class_name: str | None,
+    stored: DatasetStore,
+    classes_at: str | None,
+    encoding: str | None,
+    columns: Sequence[str],
 ) -> Iterator[Source]:
     from loravit_web.datasets import open_source
     from loravit_web.datasets.pool.source import labeled_as, open_images
+    from loravit_web.datasets.sources.csv_table.rows import chosen_columns
 
     limits = stored.archive_limits
     if class_name is not None:
@@ -162,6 +169,10 @@ def _source(
             yield labeled_as(source, class_name)
         return
     with open_source(
-        data, limits, classes_at=classes_level(classes_at), encoding=known_encoding(encoding)
+        data,
+        limits,
+        classes_at=classes_level(classes_at),
+        encoding=known_encoding(encoding),
+        columns=chosen_columns(columns),
     ) as source:
         yield source

@@ -80,6 +80,7 @@ for command in (
     app.command()(command)
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(bases.app, name="bases")
+app.add_typer(server.cluster, name="cluster")
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(users.app, name="users")

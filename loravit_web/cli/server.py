@@ -1,4 +1,4 @@
-"""The app and its data folder: ``serve``, ``worker``, ``workers``, ``doctor``, ``backup``, ``restore``."""
+"""The app and its data folder: ``serve``, workers and clusters, ``doctor``, ``backup``, ``restore``."""
 
 from __future__ import annotations
 
@@ -123,6 +123,72 @@ def restore(
     for digest in done.missing:
         note(f"the backup was written without the file {digest}")
     output(as_json, restored_document(done), lambda: restored_text(done))
+
+
+cluster = typer.Typer(help="Train on a Ray cluster (RAY_ADDRESS, or one of this machine).")
+
+
+@cluster.command("start")
+def start_cluster(
+    trainers: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings at once.")] = 1,
+    cpus: Annotated[float, typer.Option(metavar="N", min=0, help="CPU cores per trainer.")] = 1.0,
+    gpus: Annotated[float, typer.Option(metavar="N", min=0, help="GPUs per trainer.")] = 0.0,
+    memory_gib: Annotated[
+        float, typer.Option(metavar="N", min=0.1, help="Memory that Ray reserves per trainer, in GiB.")
+    ] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Start trainers on the cluster. Without RAY_ADDRESS, start a cluster here and hold it until Ctrl-C."""
+    from loravit_web.cluster.cluster import Place, connected
+    from loravit_web.worker.stopping import stop_on_signals
+
+    settings, address = current_settings().ensure_home(), os.environ.get("RAY_ADDRESS") or None
+    ended = threading.Event()
+    with connected(address) as ray_cluster:
+        names = ray_cluster.start(settings, trainers, Place(cpus, gpus, memory_gib))
+        document = {"address": ray_cluster.address, "trainers": names}
+        output(as_json, document, lambda: f"Started {len(names)} trainers on {document['address']}.")
+        if address is None:
+            note("Ctrl-C ends this cluster. Its runs wait for another worker, or for its next start.")
+            with stop_on_signals(ended, lambda: os._exit(1), grace=60.0):
+                ended.wait()
+                ray_cluster.stop()
+
+
+@cluster.command("status")
+def cluster_status(as_json: AsJson = False) -> None:
+    """List the trainers on the cluster, and what they train."""
+    from loravit_web.cluster.cluster import connected
+
+    with connected(os.environ.get("RAY_ADDRESS") or "auto") as ray_cluster:
+        listed = ray_cluster.trainers()
+    with open_registry() as registry:
+        nodes = {node.id: node for node in registry.nodes.list()}
+    documents: list[Document] = []
+    for one in listed:
+        node = None if one.state is None else nodes.get(one.state.node)
+        documents.append(
+            {
+                "trainer": one.name,
+                "state": "not answering" if one.state is None else one.state.problem or "ready",
+                "machine": None if one.state is None else one.state.machine,
+                "runs": [] if node is None else [run.slug for run in node.runs],
+            }
+        )
+    columns = ["trainer", "state", "machine", "runs"]
+    shown = [{**one, "runs": ", ".join(one["runs"]) or None} for one in documents]
+    empty = "No trainers. Start some with python -m loravit_web cluster start."
+    output(as_json, documents, lambda: table(shown, columns, empty))
+
+
+@cluster.command("stop")
+def stop_cluster(as_json: AsJson = False) -> None:
+    """Stop the trainers on the cluster. Their runs are queued again. The cluster itself goes on."""
+    from loravit_web.cluster.cluster import connected
+
+    with connected(os.environ.get("RAY_ADDRESS") or "auto") as ray_cluster:
+        stopped = ray_cluster.stop()
+    output(as_json, {"stopped": stopped}, lambda: f"Stopped {stopped} trainers.")
 
 
 def node_document(node: Node) -> Document:

@@ -16,6 +16,7 @@ from loravit_web.catalog.naming import slugified
 from loravit_web.cli.choices import (
     AdapterTypeName,
     ClassesAt,
+    ColumnChoices,
     NamesEncoding,
     PoolingName,
     PresetName,
@@ -40,6 +41,7 @@ from registry import Run, Version
 if TYPE_CHECKING:
     from loravit_web.datasets import ImageDataset
     from loravit_web.datasets.layout.plan import ClassLevel
+    from loravit_web.datasets.sources.csv_table.rows import Columns
     from loravit_web.service import Service
     from loravit_web.training.recipe import Recipe
 
@@ -64,6 +66,7 @@ def train(
     ] = "quick",
     classes_at: ClassesAt = None,
     encoding: NamesEncoding = None,
+    column: ColumnChoices = None,
     base: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Base: embedded, a stored base, or a timm model name."),
@@ -138,6 +141,9 @@ def train(
     average: Annotated[
         bool | None, typer.Option(help="Average the parameters over the second half of the steps.")
     ] = None,
+    refit: Annotated[
+        bool | None, typer.Option(help="Fit the head once more on all images, and blend both heads.")
+    ] = None,
     device: DeviceName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -171,7 +177,10 @@ def train(
         mirror=mirror,
         floor=floor,
         average=average,
+        refit=refit,
     )
+    from loravit_web.datasets.sources.csv_table.rows import chosen_columns
+
     slugified(name)
     level, names = classes_level(classes_at), known_encoding(encoding)
     with open_service(base=base, device=device) as service:
@@ -183,6 +192,7 @@ def train(
             keep_size=image_size is not None,
             classes_at=level,
             encoding=names,
+            columns=chosen_columns(column or ()),
         )
         version = service.registry.catalog.resolve(run.published or run.slug)
         document = trained_document(run, version)
@@ -276,6 +286,7 @@ def trained(
     keep_size: bool,
     classes_at: ClassLevel = None,
     encoding: str | None = None,
+    columns: Columns | None = None,
 ) -> Run:
     """Train an adapter while showing the progress on stderr, and return the completed run.
 
@@ -287,6 +298,7 @@ def trained(
         keep_size: Whether to keep the image size even if it does not fit the base.
         classes_at: Level of the class folders, or None to find it.
         encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+        columns: Columns of a table that were chosen, or None to find them.
 
     Raises:
         CommandFailed: If the run ends without a version.
@@ -295,7 +307,9 @@ def trained(
     from loravit_web.training.estimate import cost_text
 
     tell, actions = progress_printer(), Actions(service, SHELL)
-    dataset = actions.import_dataset(data, progress=tell, classes_at=classes_at, encoding=encoding)
+    dataset = actions.import_dataset(
+        data, progress=tell, classes_at=classes_at, encoding=encoding, columns=columns
+    )
     _note_findings(dataset)
     base = service.base  # loaded before the signal handlers are set, so that Ctrl-C stops a download
     if not keep_size:

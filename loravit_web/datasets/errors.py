@@ -53,6 +53,14 @@ class NoLabelColumns(InvalidCsv):
     """A table whose columns are not those of paths and labels."""
 
 
+class LabelColumnUnclear(InvalidCsv):
+    """A table of which several columns can be that of the labels."""
+
+
+class ColumnNotFound(InvalidCsv):
+    """A column that a person chose, and that the table does not have."""
+
+
 class CsvPathOutside(InvalidCsv):
     """A path in a table that leads outside the folder of the table."""
 

@@ -16,19 +16,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from loravit_web.datasets.assembly import assemble, find, settled
-from loravit_web.datasets.errors import (
-    DatasetDamaged,
-    DatasetNotFound,
-)
+from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound
 from loravit_web.datasets.ingestion import Ingested, ingest
 from loravit_web.datasets.layout.plan import ClassLevel
-from loravit_web.datasets.records import (
-    ImageDataset,
-    relative_image_path,
-)
+from loravit_web.datasets.records import ImageDataset, relative_image_path
 from loravit_web.datasets.revisions.extending import check_room, joined
 from loravit_web.datasets.revisions.next import Draft, next_revision
 from loravit_web.datasets.sources.archives import ArchiveLimits, archive_limits
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.opening import Source, open_source
 from loravit_web.datasets.stored.disk import copy, link_or_copy, storing_failed
 from loravit_web.datasets.stored.finding import first_of, found_by, number_of
@@ -121,6 +116,7 @@ class DatasetStore:
         limits: ArchiveLimits | None = None,
         classes_at: ClassLevel = None,
         encoding: str | None = None,
+        columns: Columns = FIND_COLUMNS,
     ) -> ImageDataset:
         """Import DATA: decode every image once, store the valid ones and list the others.
 
@@ -134,13 +130,18 @@ class DatasetStore:
             limits: Limits of the import, or None for those of the store.
             classes_at: Level of the class folders, or None to find it; see `interpret`.
             encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+            columns: Columns of a table that a person chose.
 
         Raises:
             DatasetError: If the images cannot be used or stored.
             QuotaReached: If the data folder is full.
         """
         with open_source(
-            data, limits or self.archive_limits, classes_at=classes_at, encoding=encoding
+            data,
+            limits or self.archive_limits,
+            classes_at=classes_at,
+            encoding=encoding,
+            columns=columns,
         ) as source:
             return self.import_opened(source, name=name, progress=progress)
 

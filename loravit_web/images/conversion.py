@@ -12,9 +12,10 @@ from loravit_web.images.errors import UnreadableImage, UnsupportedImage
 
 _STRIP = 1 << 18
 """Number of pixels that are converted at once."""
-INTEGER_TOPS = (1023.0, 4095.0, 16383.0, 65535.0)
-"""Largest values of 10, 12, 14 and 16 bits. Cameras and scanners store fewer bits in files of 16 bits."""
-FLOAT_TOPS = (1.0, 255.0, *INTEGER_TOPS)
+_USUAL_TOPS = (1023.0, 4095.0, 16383.0, 65535.0)
+INTEGER_TOPS = (*_USUAL_TOPS, *(float((1 << bits) - 1) for bits in (18, 20, 24, 28)))
+"""Largest values of 10, 12, 14, 16 and more bits. Cameras and scanners store fewer bits in larger values."""
+FLOAT_TOPS = (1.0, 255.0, *_USUAL_TOPS)
 
 WHITE = "white"
 """Key of the value of a deep image that became white, in the `info` of its RGB image."""
@@ -92,9 +93,10 @@ def to_rgb(image: Image.Image, within: Range | None = None) -> Image.Image:
 def value_range(image: Image.Image, depth: int | None = None) -> Range:
     """Return the values of a deep image that become black and white.
 
-    White is the largest value of the fewest bits that contain the image: 10, 12, 14 or 16, or 1.0 or 255 for
-    floats. So 12 bits in a file of 16 bits are as bright as in a file of 12 bits, in training and in answers.
-    Larger values, and values below zero, span the range from the smallest to the largest one.
+    White is the largest value of the fewest bits that contain the image: 10, 12, 14, 16, 18, 20, 24 or 28.
+    For floats it is 1.0, 255, or that of at most 16 bits. So 12 bits in a file of 16 bits are as bright as in
+    a file of 12 bits, in training and in answers. Larger values, and values below zero, span the range from
+    the smallest to the largest one.
 
     Args:
         image: Image with one channel of more than 8 bits.

@@ -15,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from loravit_web.images.errors import UnreadableImage, UnsupportedImage
 from loravit_web.images.iso import AvifFile, avif_is_supported, brand_of, heic_reader
 from loravit_web.images.tiff import TiffFile
+from loravit_web.util.text import listed
 
 _USUAL = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif")
 IMAGE_SUFFIXES = frozenset(
@@ -24,7 +25,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case file suffixes of the supported formats."""
 
-SUPPORTED = f"JPEG, PNG, WEBP, BMP, GIF, TIFF{' and AVIF' if avif_is_supported() else ''}"
+SUPPORTED = listed(
+    ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]
+    + (["AVIF"] if avif_is_supported() else [])
+    + (["HEIC"] if heic_reader() is not None else []),
+    most=9,
+)
 """The supported formats in words."""
 
 
@@ -69,7 +75,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x01\xda", "SGI"),
     *((f"P{number}{end}".encode(), "PNM") for number in range(1, 8) for end in "\n\r\t "),
 )
-_WITH_AN = frozenset({"icon", "HTML", "ICNS", "OpenEXR", "SGI", "SVG"})
+_WITH_AN = frozenset({"icon", "ICNS", "OpenEXR", "SGI", "SVG"})
 
 READABLE = frozenset(
     {
@@ -82,12 +88,16 @@ READABLE = frozenset(
 """Names of the formats that can be read."""
 
 _RAW = "camera raw"
+RAW_SUFFIXES = frozenset(
+    [".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"]
+)
+"""Suffixes of camera raw files, many of which are TIFFs whose first image is a thumbnail."""
 FOREIGN_SUFFIXES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
         **dict.fromkeys((".avif", ".avifs"), "AVIF"),
         **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf"), "JPEG 2000"),
-        **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), _RAW),
+        **dict.fromkeys(sorted(RAW_SUFFIXES), _RAW),
         **dict.fromkeys((".dcm", ".dicom"), "DICOM"),
         ".jxl": "JPEG XL",
         ".psd": "Photoshop",
@@ -112,6 +122,10 @@ def foreign_reason(label: str) -> str:
             "it is a HEIC image, which needs the package pillow-heif. Install it with pip install "
             "'loravit-web[heic]', or export the image as JPEG"
         )
+    if label == "HTML":
+        return "it is a web page, not an image. Download the image itself"
+    if label == "video":
+        return "it is a video. Save the frames that you want as JPEG or PNG"
     article = "an" if label in _WITH_AN else "a"
     return f"it is {article} {label} file, which is not supported. Save it as JPEG or PNG"
 

@@ -294,8 +294,9 @@ def _decoded_once(
         image = reader(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name, "too many pixels", LARGEST_MAX_PIXELS) from error
-    turned = sorted(image.size) == sorted((header.width, header.height)) and label == "HEIC"
-    if image.size != (header.width, header.height) and not turned:
+    sides = zip(sorted(image.size), sorted((header.width, header.height)), strict=True)
+    is_within = label == "HEIC" and all(side <= stated for side, stated in sides)  # turned or cropped
+    if image.size != (header.width, header.height) and not is_within:
         raise UnreadableImage(
             f"{name} is damaged: its {label} header has two different sizes. Export it again."
         )

@@ -61,7 +61,8 @@ class Settings:
         proxies: Addresses and networks whose forwarding headers are trusted; see `addresses.TrustedProxies`.
         origins: Other sites whose pages may send requests, as ``https://host``.
         on_spaces: Whether the app runs on a Hugging Face Space.
-        executor: Where runs are trained: ``local`` on this machine, ``workers`` on every node.
+        executor: Where runs are trained: ``local`` on this machine, ``workers`` on every node, ``ray`` on a
+            cluster.
         metrics_token: Token with which metrics are read outside of local mode; without one they are hidden.
         plain_gradio: Whether Gradio runs without the app's optimizations, to tell its faults from the app's.
     """
@@ -291,7 +292,7 @@ def _executor(environ: Mapping[str, str]) -> Executor:
     for executor in get_args(Executor):
         if value == executor:
             return cast(Executor, executor)
-    raise SettingsError(f"LORAVIT_EXECUTOR is {value}. Set it to {' or '.join(get_args(Executor))}.")
+    raise SettingsError(f"LORAVIT_EXECUTOR is {value}. Set it to one of {', '.join(get_args(Executor))}.")
 
 
 def _device(environ: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from registry import Role
 
 Mode = Literal["local", "team", "demo"]
-Executor = Literal["local", "workers"]
+Executor = Literal["local", "workers", "ray"]
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ OPTIONS: Mapping[str, str] = {
     "mirror": "mirror",
     "floor": "floor",
     "average": "average",
+    "refit": "refit",
 }
 """Option of each field of a recipe or of its adapter's configuration."""
 _FIELD_OF = {option.replace("-", "_"): field for field, option in OPTIONS.items()}

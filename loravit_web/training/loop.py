@@ -134,7 +134,7 @@ class TrainingLoop:
             current = [p.detach().clone() for p in self.parameters]
             candidate = self._mean.values or current
             self._assign(candidate)
-            logits = self.logits(validation, self._stage(state.epoch))
+            logits = self.logits(self.features(validation, self._stage(state.epoch)))
             self._assign(current)
             measured = self.objective.evaluate(logits, self.data.validation.labels)
             last_step = state.epoch * self._steps_per_epoch
@@ -160,14 +160,27 @@ class TrainingLoop:
         self._assign(best)
         return state, keep
 
-    def logits(self, tokens: PrefixTokens, stage: str) -> torch.Tensor:
-        """Return the logits (N, C) of the plain view of images."""
-        result = torch.empty(len(tokens), len(self.data.class_names))
+    def features(self, images: PrefixTokens, stage: str, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the float32 features (N, F) that the head reads of the plain view of images.
+
+        Args:
+            images: Images of a split.
+            stage: Stage to report.
+            rows: Indices (N,) of the images, or None for all of them.
+        """
+        rows = torch.arange(len(images)) if rows is None else rows
+        result = torch.empty(len(rows), self.head.in_features)
         with torch.inference_mode():
-            for start in range(0, len(tokens), EVALUATION_BATCH):
-                batch = tokens.tokens[0, start : start + EVALUATION_BATCH]
-                result[start : start + len(batch)] = self.head(self._features(batch))
+            for start in range(0, len(rows), EVALUATION_BATCH):
+                batch = images.tokens[0, rows[start : start + EVALUATION_BATCH]]
+                result[start : start + len(batch)] = self._features(batch)
                 self.surroundings.meter.add(len(batch) * max(len(self.blocks), 1), stage)
+        return result
+
+    @torch.no_grad()
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the logits (N, C) of features (N, F)."""
+        result: torch.Tensor = self.head(features.to(self.base.device)).cpu()
         return result
 
     def pooled(self, images: PrefixTokens, stage: str) -> torch.Tensor:
@@ -246,15 +259,16 @@ class TrainingLoop:
         If the device has too little memory, this batch and all later ones are computed in twice as many
         parts, whose gradients are added up.
         """
-        try:
-            loss = self._backward(tokens, labels, weights)
-        except torch.OutOfMemoryError:
-            if self._parts >= len(tokens):
-                raise
-            self._parts *= 2
-            text = f"Out of memory: computing each batch in {self._parts} parts"
-            self.surroundings.reporter.report(text, self.surroundings.meter.fraction)
-            return self._step(tokens, labels, weights)
+        loss = None
+        while loss is None:
+            try:
+                loss = self._backward(tokens, labels, weights)
+            except torch.OutOfMemoryError:  # the tensors of the attempt are free after this clause
+                if self._parts >= len(tokens):
+                    raise
+                self._parts *= 2
+                text = f"Out of memory: computing each batch in {self._parts} parts"
+                self.surroundings.reporter.report(text, self.surroundings.meter.fraction)
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
         return loss

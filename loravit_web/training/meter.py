@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loravit_web.training.data import TrainingData
+from loravit_web.training.heads.refit import MOST_REFITTED
 from loravit_web.training.progress import Reporter
 from loravit_web.training.recipe import Recipe
 
@@ -44,10 +45,11 @@ def work_of(data: TrainingData, recipe: Recipe) -> Work:
     train, validation, test = len(data.train), len(data.validation), len(data.test)
     images = train + validation + test
     epochs = recipe.schedule(train)[0]
+    refitted = min(train, MOST_REFITTED) if recipe.refit and recipe.is_trained else 0
     return Work(
         read=images,
         embedded=images + (train if recipe.mirror and recipe.is_trained else 0),
-        evaluated=images + (epochs + 1) * validation + test,
+        evaluated=images + (epochs + 1) * validation + test + refitted,
         trained=epochs * train,
     )
 

@@ -41,6 +41,7 @@ class Recipe:
         floor: Whether to keep the probe instead of the trained adapter where it predicts the validation
             labels better.
         average: Whether to average the parameters over the second half of the steps; see `ParameterMean`.
+        refit: Whether to blend the trained head with a closed form on the same features; see `Refit`.
     """
 
     preset: str = "balanced"
@@ -60,6 +61,7 @@ class Recipe:
     seed: int = 0
     floor: bool = True
     average: bool = True
+    refit: bool = True
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 
@@ -27,7 +27,8 @@ from loravit_web.training.evaluation import Evaluation
 from loravit_web.training.files.predictions import Predictions, predictions_of
 from loravit_web.training.files.reliability import reliability_of
 from loravit_web.training.files.suspects import Suspects, suspects_of
-from loravit_web.training.heads.blend import Difference, Head, compare, fit_blend
+from loravit_web.training.heads.blend import Difference, Head, compare
+from loravit_web.training.heads.finished import finished_head
 from loravit_web.training.heads.probe import (
     PROBE_SPREAD,
     LeaveOneOut,
@@ -35,7 +36,6 @@ from loravit_web.training.heads.probe import (
     candidate_readouts,
     fit_probe,
     refit_probe,
-    trunk_readout,
 )
 from loravit_web.training.loop import Surroundings, TrainingLoop
 from loravit_web.training.meter import WorkMeter, work_of
@@ -47,6 +47,7 @@ from loravit_web.training.recipe import Recipe
 from loravit_web.util.labels import several
 from loravit_web.util.uninterruptible import run_with_progress
 
+T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 _NOTHING_TO_KEEP = "The training was stopped before there was anything to keep."
 
@@ -174,7 +175,7 @@ class _Training:
             state, kept_early = self.loop.run(images["train"], images["validation"])
             if state.best_epoch:
                 self.reporter.report("Evaluating", self.meter.fraction)
-                trained = self._two_parts(self.loop, images)
+                trained = finished_head(self.loop, images, self._computed)
                 lead = compare(trained.calibrated, probe.calibrated, self.data.validation.labels)
         better = lead is not None and (lead.mean > 0 or not self.recipe.floor)
         kept: Kept = "adapter" if better or self.loop is None else "probe"
@@ -256,53 +257,12 @@ class _Training:
             lambda: refit_probe(probe, self.base, pooled, labels, seed=self.recipe.seed), "Fitting the probe"
         )
 
-    def _computed(self, fit: Callable[[], Probe], stage: str) -> Probe:
+    def _computed(self, fit: Callable[[], T], stage: str) -> T:
         self.reporter.report(stage, self.meter.fraction)
         return run_with_progress(
             lambda _progress: fit(),
             lambda _fraction, text: self.reporter.report(text, self.meter.fraction),
             stage=stage,
-        )
-
-    def _two_parts(self, loop: TrainingLoop, images: Mapping[str, PrefixTokens]) -> Head:
-        """Return the trained head, blended with a closed-form part on the readout."""
-        stages = {"validation": "Evaluating", "test": "Testing"}
-        logits = {name: loop.logits(images[name], stage) for name, stage in stages.items()}
-        readout = self.recipe.adapter.readout
-        if readout is None:
-            readout = trunk_readout(self.base, self.first_block)
-        config = replace(self.recipe.adapter, readout=readout)
-        closed: dict[str, torch.Tensor] = {}
-        part = None
-        if readout:
-            own = last_block(readout) > self.first_block
-            pooled = {n: loop.pooled(images[n], "Evaluating") if own else images[n].pooled for n in SPLITS}
-            fitted = self._computed(
-                lambda: fit_probe(
-                    self.base,
-                    pooled["train"],
-                    self.data.train.labels,
-                    len(self.data.class_names),
-                    (readout,),
-                    seed=self.recipe.seed,
-                ),
-                "Fitting the second part of the head",
-            )
-            part = self._on_all(fitted, pooled["train"], pooled["validation"])
-            closed = {"validation": fitted.logits(self.base, pooled["validation"])}
-            closed["test"] = part.logits(self.base, pooled["test"])
-        labels = self.data.validation.labels
-        blend = fit_blend(logits["validation"], closed.get("validation"), labels)
-        weight, bias = blend.folded(loop.head, None if part is None else part.head)
-        blended = {name: blend.logits(logits[name], closed.get(name)) for name in logits}
-        return Head(
-            config=config,
-            change=adapter_type(config.adapter_type).change(loop.blocks, config, self.base),
-            weight=weight,
-            bias=bias,
-            temperature=blend.temperature,
-            thresholds=self.objective.thresholds(blended["validation"], labels, blend.temperature),
-            logits=blended,
         )
 
     def _trained(

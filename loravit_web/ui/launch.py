@@ -37,10 +37,11 @@ from loravit_web.ui.kit.presence import Presence
 from loravit_web.ui.kit.uploads import upload_folder
 from loravit_web.ui.kit.visitors import admit, guest_name
 from loravit_web.ui.kit.waiting import QUEUE_FULL
-from loravit_web.ui.language.texts import ENGLISH, LANGUAGES, speaking
+from loravit_web.ui.language.texts import ENGLISH, LANGUAGES, _, speaking
 from loravit_web.ui.page.head import page_head
 from loravit_web.ui.page.preview import ICON, tags_of
 from loravit_web.ui.patches.assets import GRADIO_ASSETS, KeptAssets
+from loravit_web.ui.patches.compressed import CompressedEvents
 from loravit_web.ui.patches.kept_page import KeptPage
 from loravit_web.ui.patches.page_texts import PageTexts, kept_texts, texts_in
 from loravit_web.ui.patches.quiet import calm_queue
@@ -60,6 +61,15 @@ STYLES = ("style.css", "use.css", "train.css", "catalog.css")
 
 class AddressUnavailable(LoraVitError):
     """An address on which the app cannot listen."""
+
+
+def gradio_words() -> gr.I18n:
+    """Return words of buttons that Gradio does not know in every language, and would show as their keys."""
+    words = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            words[language] = {"common.webcam": _("Camera"), "common.upload": _("Upload")}
+    return gr.I18n(**words)
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,7 @@ class App:
                 show_error=False,
                 theme=_theme(),
                 css_paths=[Path(__file__).with_name(name) for name in STYLES],
+                i18n=gradio_words(),
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
                 max_file_size=self.service.settings.upload_bytes,
@@ -203,7 +214,7 @@ class App:
         if settings.plain_gradio:
             return Gate(described, house)
         kept = KeptPage(described, partial(tags_of, service), self.languages, prefix)
-        return Gate(KeptAssets(kept, GRADIO_ASSETS, prefix), house)
+        return Gate(CompressedEvents(KeptAssets(kept, GRADIO_ASSETS, prefix)), house)
 
     def _owns(self, caller: Caller, file: Path) -> bool:
         """Return whether a caller may fetch a file. Visitors of a demo cannot fetch files of each other."""

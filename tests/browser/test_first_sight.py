@@ -189,3 +189,18 @@ def test_on_a_phone_an_answer_is_one_line_until_it_is_tapped_and_the_tabs_are_be
         tab.click()
         expect(tab).to_have_attribute("aria-selected", "true")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+
+
+def test_an_image_that_the_browser_cannot_show_is_told_in_its_place(
+    page: Page, fitting_app: RunningApp
+) -> None:
+    expect(answers(page)).to_have_count(2)
+    hidden = fitting_app.images / "scan.tiff"
+    Image.new("RGB", (80, 60), "red").save(hidden)
+    page.locator("#use-image input[type=file]").first.set_input_files(hidden)
+    box = page.locator("#use-image")
+    expect(box).to_have_attribute("data-hidden", "This browser cannot show the image.")
+    expect(box.locator("img")).to_have_css("visibility", "hidden")
+    expect(answers(page)).to_have_count(2)  # the app can read it
+    page.locator("#use-examples button", has_text="Cat").click()
+    expect(box).not_to_have_attribute("data-hidden", re.compile("."))

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.conftest import AppProcess, Visit
-from tests.browser.test_journey import colour_zip, give, in_step
+from tests.browser.test_journey import colour_zip, give, in_step, open_tab
 
 __all__ = ["colour_zip"]  # a fixture
 
@@ -39,5 +39,11 @@ def test_back_and_forward_lead_between_steps_and_a_reload_keeps_the_step(
     in_step(page, "Check")
     page.go_forward()
     in_step(page, "Settings")
+    # another tab has an address of its own, and this one its step again
+    open_tab(page, "Catalog")
+    expect(page).to_have_url(re.compile(r"tab=catalog"))
+    expect(page).not_to_have_url(re.compile("step="))
+    open_tab(page, "Train")
+    expect(page).to_have_url(re.compile("step=settings"))
     page.reload()
     in_step(page, "Settings")

@@ -139,6 +139,11 @@ EIGHTH_SCHEMA: Rows = {
     "version_class_titles": [{"version_id": 1, "titles": '{"cat":"Cats"}'}],
 }
 
+NINTH_SCHEMA: Rows = {
+    **EIGHTH_SCHEMA,
+    "nodes": [{"id": "n1", "name": "forge", "slots": 2, "started_at": day(2), "seen_at": day(2)}],
+}
+
 ROWS: dict[str, Rows] = {
     "0001": FIRST_SCHEMA,
     "0002": SECOND_SCHEMA,
@@ -148,4 +153,5 @@ ROWS: dict[str, Rows] = {
     "0006": SIXTH_SCHEMA,
     "0007": SEVENTH_SCHEMA,
     "0008": EIGHTH_SCHEMA,
+    "0009": NINTH_SCHEMA,
 }

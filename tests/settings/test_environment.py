@@ -148,6 +148,7 @@ def test_the_limits_of_demo_visitors_are_set_by_the_environment() -> None:
     [
         ({}, "local", 0),
         ({"LORAVIT_EXECUTOR": "Workers"}, "workers", 5),
+        ({"LORAVIT_EXECUTOR": "ray"}, "ray", 5),
         ({"LORAVIT_EXECUTOR": "workers", "LORAVIT_MAX_TAKE_UPS": "2"}, "workers", 2),
     ],
 )
@@ -159,7 +160,9 @@ def test_only_several_nodes_continue_runs_by_themselves(
 
 
 def test_an_unknown_executor_is_rejected() -> None:
-    with pytest.raises(SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to local or workers"):
+    with pytest.raises(
+        SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to one of local, workers, ray"
+    ):
         read_settings({"LORAVIT_EXECUTOR": "celery"})
 
 

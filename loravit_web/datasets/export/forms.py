@@ -16,7 +16,7 @@ from typing import Any, Literal
 from loravit_web.datasets.errors import DatasetDamaged, NotExportable
 from loravit_web.datasets.export.names import is_folder_name
 from loravit_web.datasets.records import ImageDataset, ImageItem, Split
-from loravit_web.datasets.sources.csv_labels import SEPARATORS
+from loravit_web.datasets.sources.csv_table.labels import SEPARATORS
 from loravit_web.images.formats import reader_of
 from loravit_web.images.headers import read_header
 from loravit_web.util.csv_text import csv_cell

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from loravit_web.images.formats import (
     FOREIGN_SUFFIXES,
     IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
     READABLE,
     SUPPORTED,
     foreign_reason,
@@ -176,9 +177,10 @@ def skip_reason(path: str, label: str | None = None) -> str | None:
     """
     reason = system_reason(path)
     suffix = suffix_of(path)
-    if reason is not None or label in READABLE or suffix in IMAGE_SUFFIXES:
+    is_image = (label in READABLE and suffix not in RAW_SUFFIXES) or suffix in IMAGE_SUFFIXES
+    if reason is not None or is_image:
         return reason
-    foreign = label or FOREIGN_SUFFIXES.get(suffix)
+    foreign = (None if suffix in RAW_SUFFIXES else label) or FOREIGN_SUFFIXES.get(suffix)
     return (
         foreign_reason(foreign)
         if foreign

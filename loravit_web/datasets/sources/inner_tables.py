@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from loravit_web.datasets.errors import DatasetError
+from loravit_web.datasets.errors import DatasetError, NoLabelColumns
 from loravit_web.datasets.layout.files import suffix_of
 from loravit_web.datasets.layout.plan import Plan
+from loravit_web.datasets.layout.words import is_image_word
 from loravit_web.datasets.sources.archives import MIB, Archive, ArchiveLimits
+from loravit_web.datasets.sources.csv_table.rows import Columns
 from loravit_web.datasets.sources.tables import (
     MAX_TABLE_BYTES,
     Found,
@@ -42,10 +44,17 @@ def with_tables(
         content: Formats by path of files whose suffix does not tell.
 
     Raises:
+        NoLabelColumns: If the images lie in no class folders, and no table names them.
         DatasetError: If the folders give no classes, and a table cannot be read.
     """
     if len(names_in(plan.placements)) < 2:
-        found = tables(MAX_TABLE_BYTES)
+        try:
+            found = tables(MAX_TABLE_BYTES)
+        except NoLabelColumns as error:
+            names = names_in(plan.placements)
+            if not names or all(is_image_word(name) for name in names):
+                raise  # the images lie in no class folders
+            return replace(plan, effects=(str(error), *plan.effects))
         return plan_of_tables(found, paths, content) if found else plan
     try:
         found = tables(MAX_UNUSED_BYTES)
@@ -54,12 +63,13 @@ def with_tables(
     return replace(plan, effects=(*unused_labels(found, plan, paths), *plan.effects))
 
 
-def tables_inside(archive: Archive, limits: ArchiveLimits, most: int) -> list[Found]:
+def tables_inside(archive: Archive, limits: ArchiveLimits, columns: Columns, most: int) -> list[Found]:
     """Return the tables with labels inside an archive.
 
     Args:
         archive: The archive.
         limits: Limits of the import.
+        columns: Columns that a person chose.
         most: Maximum size of the tables together in bytes.
 
     Raises:
@@ -78,4 +88,4 @@ def tables_inside(archive: Archive, limits: ArchiveLimits, most: int) -> list[Fo
                 break
             file.write_bytes(data)
             files[path] = file
-        return labeled_tables(files, limits.max_entries)
+        return labeled_tables(files, limits.max_entries, archive.paths, columns)

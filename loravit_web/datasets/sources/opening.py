@@ -33,6 +33,7 @@ from loravit_web.datasets.sources.archives import (
     ArchiveLimits,
     open_archive,
 )
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.inner_tables import tables_inside, with_tables
 from loravit_web.datasets.sources.parquet import PARQUET_SUFFIX
 from loravit_web.datasets.sources.parquet_process import unpack_parquet
@@ -90,6 +91,7 @@ def open_source(
     *,
     classes_at: ClassLevel = None,
     encoding: str | None = None,
+    columns: Columns = FIND_COLUMNS,
 ) -> Iterator[Source]:
     """Open DATA for one import.
 
@@ -98,6 +100,7 @@ def open_source(
         limits: Limits of the import.
         classes_at: Level of the class folders of a folder or a zip, or None to find it.
         encoding: Encoding of the names in a zip that do not tell it, or None to find it.
+        columns: Columns of a table that a person chose.
 
     Raises:
         DataNotFound: If it does not exist.
@@ -117,18 +120,18 @@ def open_source(
     kind = _kind_of(path)
     if kind == "zip":
         with open_archive(path, limits, encoding=encoding) as archive:
-            source = _archive(name_of(path), kind, archive, limits, classes_at)
+            source = _archive(name_of(path), kind, archive, limits, classes_at, columns)
             yield replace(source, plan=replace(source.plan, notes=(*archive.notes, *source.plan.notes)))
     elif kind == "tar":
         with open_tar(path, limits) as tar:
-            yield _archive(name_of(path), kind, tar, limits, classes_at)
+            yield _archive(name_of(path), kind, tar, limits, classes_at, columns)
     elif kind == "csv":
-        yield _csv(path, limits)
+        yield _csv(path, limits, columns)
     elif kind == "parquet":
         with _parquet(name_of(path), {path.name: path}, limits) as source:
             yield source
     else:
-        with _folder(path, limits, classes_at) as source:
+        with _folder(path, limits, classes_at, columns) as source:
             yield source
 
 
@@ -178,13 +181,18 @@ def name_of(path: Path) -> str:
 
 
 def _archive(
-    name: str, kind: SourceKind, archive: Archive, limits: ArchiveLimits, classes_at: ClassLevel
+    name: str,
+    kind: SourceKind,
+    archive: Archive,
+    limits: ArchiveLimits,
+    classes_at: ClassLevel,
+    columns: Columns,
 ) -> Source:
     paths = archive.paths
     content = contents_of(paths, lambda path: archive.beginning(path, SNIFFED_BYTES))
     plan = interpret(paths, folders=archive.folders, content=content, classes_at=classes_at)
     if classes_at is None:
-        plan = with_tables(plan, partial(tables_inside, archive, limits), paths, content)
+        plan = with_tables(plan, partial(tables_inside, archive, limits, columns), paths, content)
     return Source(name, kind, plan, lambda index: archive.read(paths[index]))
 
 
@@ -200,7 +208,7 @@ def contents_of(paths: Sequence[str], beginning: Callable[[str], bytes]) -> dict
 
 
 @contextmanager
-def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterator[Source]:
+def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel, columns: Columns) -> Iterator[Source]:
     files, folders, skipped = walk(root, limits)
     by_name = dict(files)
     content = contents_of(list(by_name), lambda name: _beginning(by_name[name]))
@@ -211,7 +219,7 @@ def _folder(root: Path, limits: ArchiveLimits, classes_at: ClassLevel) -> Iterat
 
         def tables(most: int) -> list[Found]:
             chosen = {shown: by_name[shown] for shown in tables_among(sizes, most)}
-            return labeled_tables(chosen, limits.max_entries)
+            return labeled_tables(chosen, limits.max_entries, list(by_name), columns)
 
         plan = with_tables(plan, tables, list(by_name), content)
         shards = {shown: file for shown, file in files if suffix_of(shown) == PARQUET_SUFFIX}
@@ -251,12 +259,21 @@ def _existing(file: Path, folder: Path) -> Path:
     return file
 
 
-def _csv(path: Path, limits: ArchiveLimits) -> Source:
+def _is_image(folder: Path, written: str) -> bool:
+    """Return whether a cell of a table is the path of a file inside a folder."""
+    try:
+        file = (folder / written.replace("\\", "/")).resolve()
+        return file.is_relative_to(folder) and file != folder and _existing(file, folder).is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _csv(path: Path, limits: ArchiveLimits, columns: Columns) -> Source:
     files: list[Path] = []
     placements: list[Placement] = []
     skipped: list[Skipped] = []
-    table = read_labels(path, limits.max_entries)
     folder = path.resolve().parent
+    table = read_labels(path, limits.max_entries, partial(_is_image, folder), columns)
     for row in table.rows:
         file = _existing(row.file, folder)
         shown = row.path + file.name.removeprefix(row.file.name)

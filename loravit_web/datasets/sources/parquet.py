@@ -20,7 +20,7 @@ from loravit_web.datasets.layout.words import split_of
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.annotations.entries import path_in
 from loravit_web.datasets.sources.archives import MIB, ArchiveLimits, too_many_bytes
-from loravit_web.datasets.sources.columns import LABEL, PATH, roles, split_in, split_places
+from loravit_web.datasets.sources.csv_table.columns import LABEL, PATH, roles, split_in, split_places
 from loravit_web.datasets.sources.scan import clean_class_name
 from loravit_web.util.labels import Labels
 from loravit_web.util.text import plural

@@ -10,13 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from loravit_web.datasets.errors import AmbiguousLayout, InvalidAnnotations, NoAnnotations, NoLabelColumns
+from loravit_web.datasets.errors import (
+    AmbiguousLayout,
+    InvalidAnnotations,
+    InvalidCsv,
+    LabelColumnUnclear,
+    NoAnnotations,
+    NoLabelColumns,
+)
 from loravit_web.datasets.layout.files import skip_reason, suffix_of, system_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
-from loravit_web.datasets.layout.words import split_of, splits_of
+from loravit_web.datasets.layout.words import is_unlabeled, split_of, splits_of
 from loravit_web.datasets.records import Skipped, Split
 from loravit_web.datasets.sources.annotations.reading import ANNOTATION_SUFFIXES, read_annotations
-from loravit_web.datasets.sources.csv_rows import read_table
+from loravit_web.datasets.sources.csv_table.roles import IsImage
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns, read_table
 from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
 from loravit_web.images.loading import IMAGE_SUFFIXES
 from loravit_web.util.labels import several
@@ -100,6 +108,14 @@ class ImageIndex:
                 stems[stem].add(number)
                 stems[stem.rpartition("/")[2]].add(number)
         self._names, self._stems = names, stems
+        # a table may have other letters, another suffix, or numbers without zeros
+        self._loose: defaultdict[str, set[int]] = defaultdict(set)
+        for stem, numbers in stems.items():
+            self._loose[_loose(stem)] |= numbers
+
+    def has(self, written: str) -> bool:
+        """Return whether a cell of a table names an image."""
+        return bool(written) and self.find(posixpath.normpath(written.replace("\\", "/"))) is not None
 
     def find(self, *paths: str) -> int | None:
         """Return the index of the image that a table names, or None if there is none or several.
@@ -116,7 +132,19 @@ class ImageIndex:
         for found in (self._names.get(name), *map(self._stems.get, paths), self._stems.get(name), plain):
             if found is not None and len(found) == 1:
                 return next(iter(found))
-        return None
+        alike = {number for path in {*paths, name} for number in self._loose.get(_loose(_stem(path)), ())}
+        return next(iter(alike)) if len(alike) == 1 else None
+
+
+def _stem(path: str) -> str:
+    """Return a path without the suffix of an image."""
+    stem, suffix = posixpath.splitext(path)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else path
+
+
+def _loose(stem: str) -> str:
+    folder, _, name = stem.casefold().rpartition("/")
+    return f"{folder}/{name.lstrip('0') or '0'}" if name.isdigit() else f"{folder}/{name}"
 
 
 def plan_of_tables(
@@ -134,7 +162,8 @@ def plan_of_tables(
     Raises:
         AmbiguousLayout: If tables contradict each other.
     """
-    index = ImageIndex(paths)
+    index, all_tables = ImageIndex(paths), tables
+    tables, told_before = _without_predictions(tables)
     tables = named_for_splits(tables)
     has_several_splits = len({found.split for found in tables} - {None}) > 1
     used: list[Found] = []
@@ -160,7 +189,7 @@ def plan_of_tables(
     if not any(found.table.has_splits or found.split is not None for found in used):
         placements, told = split_by_folders(placements)
     listed_numbers = {place.index for place in placements}
-    names = {found.path for found in tables}
+    names = {found.path for found in all_tables}
     unlisted = [
         path
         for number, path in enumerate(paths)
@@ -180,11 +209,22 @@ def plan_of_tables(
         tuple(placements),
         tuple(skipped),
         tuple(effects),
-        (read, *told, *dict.fromkeys(note for found in used for note in found.table.notes)),
+        (read, *told_before, *told, *dict.fromkeys(note for found in used for note in found.table.notes)),
         lost=tuple(sorted(lost)),
         labels="many" if many else "one",
         from_table=True,
     )
+
+
+def _without_predictions(tables: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Return the tables that are not named for predictions, if there are others, and a sentence about it."""
+    predictions = [found for found in tables if is_unlabeled(posixpath.basename(found.path))]
+    if not predictions or len(predictions) == len(tables):
+        return list(tables), []
+    names = listed([found.path for found in predictions])
+    return [found for found in tables if found not in predictions], [
+        f"Labels of {names} are not used, because the name says that they are predictions."
+    ]
 
 
 def unused_labels(tables: Sequence[Found], plan: Plan, paths: Sequence[str]) -> tuple[str, ...]:
@@ -237,34 +277,49 @@ def names_in(labeled: Iterable[LabelRow | Placement]) -> set[str]:
     return {name for one in labeled for name in one.class_names}
 
 
-def labeled_tables(files: Mapping[str, Path], max_rows: int) -> list[Found]:
+def labeled_tables(
+    files: Mapping[str, Path], max_rows: int, paths: Sequence[str], columns: Columns = FIND_COLUMNS
+) -> list[Found]:
     """Return the tables that have columns of paths and labels.
 
     Args:
         files: File by the relative path of each table.
         max_rows: Maximum number of rows of a table.
+        paths: Relative paths of all files.
+        columns: Columns that a person chose.
 
     Raises:
-        DatasetError: If a table cannot be read. Of a JSON file this is only told if no other file has labels.
+        NoLabelColumns: If all tables are of another kind.
+        DatasetError: If a table cannot be read. Of a JSON file, and of a table with several columns that can
+            be the labels, this is only told if no other file has labels.
     """
     tables = []
-    problem: InvalidAnnotations | None = None
+    problem: InvalidCsv | InvalidAnnotations | None = None
+    other: NoLabelColumns | None = None
+    index = ImageIndex(paths)
     for path, file in sorted(files.items()):
         try:
-            tables.append(Found(path, read_labels(file, max_rows)))
-        except (NoLabelColumns, NoAnnotations):
-            continue  # another kind of table
-        except InvalidAnnotations as error:
+            tables.append(Found(path, read_labels(file, max_rows, index.has, columns)))
+        except NoLabelColumns as error:
+            other = other or error  # another kind of table
+        except NoAnnotations:
+            continue
+        except (InvalidAnnotations, LabelColumnUnclear) as error:
             problem = problem or error
-    if problem is not None and not tables:
+    if not tables and problem is not None:
         raise problem
+    if not tables and other is not None:
+        raise other
     return tables
 
 
-def read_labels(path: Path, max_rows: int) -> LabelTable:
+def read_labels(
+    path: Path, max_rows: int, is_image: IsImage | None = None, columns: Columns = FIND_COLUMNS
+) -> LabelTable:
     """Return the rows of a table or a JSON file; see `read_table` and `read_annotations`."""
-    read = read_annotations if path.suffix.lower() in ANNOTATION_SUFFIXES else read_table
-    return read(path, max_rows)
+    if path.suffix.lower() in ANNOTATION_SUFFIXES:
+        return read_annotations(path, max_rows)
+    return read_table(path, max_rows, is_image=is_image, columns=columns)
 
 
 def tables_among(sizes: Mapping[str, int], most: int) -> list[str]:

@@ -12,9 +12,10 @@ from loravit_web.datasets.layout.files import SNIFFED_BYTES, skip_reason
 from loravit_web.datasets.layout.plan import Placement, Plan
 from loravit_web.datasets.records import Skipped
 from loravit_web.datasets.sources.archives import DEFAULT_LIMITS, ArchiveLimits, open_archive
+from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.opening import Source, contents_of, read_file
 from loravit_web.datasets.sources.scan import clean_class_name
-from loravit_web.datasets.sources.tables import Found, plan_of_tables, read_labels
+from loravit_web.datasets.sources.tables import Found, ImageIndex, plan_of_tables, read_labels
 from loravit_web.datasets.sources.tars import TAR_SUFFIXES, open_tar
 
 
@@ -51,7 +52,9 @@ def files_by_class(
 
 
 @contextmanager
-def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Source]:
+def csv_with_zip(
+    csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS, *, columns: Columns = FIND_COLUMNS
+) -> Iterator[Source]:
     """Open a source of the images in an archive, with classes and splits from a table.
 
     Paths in the table are relative to the archive, with or without its single top folder.
@@ -60,6 +63,7 @@ def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMIT
         csv: CSV, TSV, JSON or JSON lines.
         archive: Zip or tar.
         limits: Limits of the import.
+        columns: Columns that a person chose.
 
     Raises:
         InvalidCsv: If the table is invalid.
@@ -71,5 +75,6 @@ def csv_with_zip(csv: Path, archive: Path, limits: ArchiveLimits = DEFAULT_LIMIT
     with opening(archive, limits) as opened:
         paths = opened.paths
         content = contents_of(paths, lambda path: opened.beginning(path, SNIFFED_BYTES))
-        plan = plan_of_tables([Found(csv.name, read_labels(csv, limits.max_entries))], paths, content)
+        table = read_labels(csv, limits.max_entries, ImageIndex(paths).has, columns)
+        plan = plan_of_tables([Found(csv.name, table)], paths, content)
         yield Source(csv.stem, "csv", plan, lambda number: opened.read(paths[number]))

@@ -59,7 +59,11 @@ class _Solution:
 
 
 def fit_closed_form(
-    features: torch.Tensor, labels: torch.Tensor, classes: int, strengths: Sequence[float] = STRENGTHS
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+    calibration: Scale | None = None,
 ) -> ClosedForm:
     """Fit a head; the strength with the smallest leave-one-out loss is chosen.
 
@@ -71,6 +75,7 @@ def fit_closed_form(
         classes: Number of classes C.
         strengths: Strengths to choose from. One is solved by a Cholesky factorization, several by one
             eigendecomposition, which takes longer.
+        calibration: What makes logits of the outputs, or None for what calibrates the leave-one-out outputs.
     """
     z = features.to(torch.float64, copy=True)
     center, scale = z.mean(dim=0), z.std(dim=0, correction=0)
@@ -86,9 +91,10 @@ def fit_closed_form(
     standardized = best.dual.T @ inputs
     weight = standardized / scale
     bias = y_mean - standardized @ z_mean - weight @ center
+    calibration = calibration or best.scale
     return ClosedForm(
-        weight=(weight / best.scale.divisor[:, None]).float(),
-        bias=best.scale.logits(bias),
+        weight=(weight / calibration.divisor[:, None]).float(),
+        bias=calibration.logits(bias),
         strength=best.strength,
         left_out=best.left_out,
         loss=best.loss,

@@ -123,7 +123,7 @@ def fit_probe(
         readouts: Readouts to choose from.
         seed: Seed of the subsets of large datasets.
     """
-    compared = _subset(labels, MOST_COMPARED, seed)
+    compared = subset(labels, MOST_COMPARED, seed)
     probes = [
         Probe(
             readout,
@@ -148,7 +148,7 @@ def refit_probe(
         labels: Class indices (N,), or a matrix (N, C) of 0 and 1 for several labels per image.
         seed: Seed of the subset of a large dataset.
     """
-    rows = _subset(labels, MOST_FITTED, seed)
+    rows = subset(labels, MOST_FITTED, seed)
     features = read(probe.readout, base, _rows_of(pooled, rows))
     classes = len(probe.head.bias)
     head = fit_closed_form(features, labels[rows], classes, (probe.head.strength,))
@@ -164,8 +164,8 @@ def _rows_of(parts: Sequence[torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
     return torch.cat(chosen)
 
 
-def _subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:
-    """Return the indices of a stratified subset, or of all images if there are few."""
+def subset(labels: torch.Tensor, most: int, seed: int) -> torch.Tensor:
+    """Return the ascending indices of a stratified subset, or of all images if there are few."""
     if len(labels) <= most:
         return torch.arange(len(labels))
     return torch.from_numpy(stratified_subset(strata(objective_of(labels).label_sets(labels)), most, seed))

@@ -11,9 +11,11 @@ from loravit_web.ui.scripts import call
 
 HUB = "https://huggingface.co"
 TABS = ("use", "train", "catalog", "runs")
+OWNERS = {"task": ("use",), "step": ("train",), "run": ("runs", "train"), "adapter": ("catalog",)}
+"""Tabs by the parameter that says what they show. The address has those of the open tab only."""
 NARROW = 700
 """Width in pixels up to which list and card are separate screens; the same as in the style sheets."""
-VALUES = {"hub": HUB, "tabs": TABS, "narrowPixels": NARROW}
+VALUES = {"hub": HUB, "tabs": TABS, "owners": OWNERS, "narrowPixels": NARROW}
 """Values for the script."""
 
 

@@ -20,6 +20,7 @@ SCRIPTS = (
     "page/language",
     "page/reload",
     "use/camera",
+    "use/preview",
     "use/ask",
     "use/answers",
     "use/evidence",
@@ -60,6 +61,7 @@ def page_head(*, plain: bool = False) -> str:
         "ask": ask.values(),
         "camera": camera.values(),
         "evidence": evidence.VALUES,
+        "preview": {"hidden": _("This browser cannot show the image.")},
         "pulse": pulse.VALUES,
         "steps": {"title": _("Step {number} of {all}: {title}")},
     }

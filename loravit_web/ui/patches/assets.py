@@ -20,7 +20,7 @@ _FILE = re.compile(r"[\w.-]+-[\w-]{8}\.(js|css)")
 """Pattern of file names, which contain a hash of the content."""
 _TYPES = {"js": "text/javascript", "css": "text/css"}
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-_MOST = 1024
+_MOST, _STRONG = 1024, 256
 
 
 class KeptAssets:
@@ -39,7 +39,7 @@ class KeptAssets:
         self._app = app
         self._folder = folder
         self._prefix = prefix
-        self._kept = CompressedAnswers(_MOST)
+        self._kept = CompressedAnswers(_MOST, _STRONG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for scripts or styles, or pass on any other request."""

@@ -18,6 +18,10 @@ _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 _OWN = ("page", "deep_link", "all_endpoints")
 """Query parameters that Gradio reads. The events of the page read all others."""
 _MOST = 64
+_STRONG = 4
+"""Pages that are compressed again more strongly: the usual ones, and not all that a client makes up."""
+_FRAMED = b"script.async = true;\n\t\t\t\tdocument.head.appendChild(script);"
+"""Where Gradio loads the script that fits the page into a frame."""
 _PREVIEW = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')
 _VIEWPORT = b'<meta\n\t\t\tname="viewport"'
 Tags = Callable[[Scope], str]
@@ -45,7 +49,7 @@ class KeptPage:
     ) -> None:
         self._app, self._tags, self._languages = app, tags, languages
         self._paths = frozenset({"/", f"{prefix}/"})
-        self._kept = CompressedAnswers(_MOST)
+        self._kept = CompressedAnswers(_MOST, _STRONG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for the page, or pass on any other request."""
@@ -64,7 +68,7 @@ class KeptPage:
             if not written.is_page:
                 await written.pass_on(send)
                 return
-            page = with_preview(written.body, tags.encode())
+            page = framed_if_needed(with_preview(written.body, tags.encode()))
             if texts is not None:
                 page = with_texts(page.decode(), texts).encode()
             answer = await self._kept.keep(asked, page, encoding, "text/html")
@@ -81,6 +85,11 @@ def with_preview(page: bytes, tags: bytes) -> bytes:
     """Return a page whose tags for link previews are replaced by others."""
     head, end, rest = page.partition(b"</head>")
     return _PREVIEW.sub(b"", head).replace(_VIEWPORT, tags + _VIEWPORT, 1) + end + rest
+
+
+def framed_if_needed(page: bytes) -> bytes:
+    """Return a page that loads the script for frames, of 6 kB, only in a frame."""
+    return page.replace(_FRAMED, b"if (window.parent !== window) " + _FRAMED.partition(b"\n\t\t\t\t")[2], 1)
 
 
 class _Written:

@@ -175,6 +175,8 @@ def _sweep(run: Run) -> str:
 def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dict[str, str]:
     best, probe = scores.best.get(run.id), scores.probe.get(run.id)
     change = None if best is None or probe is None else round(100 * (best - probe), 1)
+    if best is None and _publishes_probe(run):
+        best = probe
     return {
         **({gettext_noop("Owner"): owner} if owner is not None else {}),
         gettext_noop("Best accuracy"): "–" if best is None else f"{best:.1%}",
@@ -183,6 +185,11 @@ def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dic
         gettext_noop("Duration"): "–" if run.seconds is None else duration(run.seconds),
         gettext_noop("When"): age(run.created_at, now),
     }
+
+
+def _publishes_probe(run: Run) -> bool:
+    """Return whether a run has no epochs, so that its accuracy is that of its probe."""
+    return bool(run.config.get("adapter", {}).get("adapter_type") == "PROBE")
 
 
 def run_back() -> Markup:

@@ -207,6 +207,12 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
             gettext_noop("Keeps their mean over the second half of the steps instead of the last ones."),
         ),
         Field(
+            "refit",
+            "switch",
+            gettext_noop("Refit the head"),
+            gettext_noop("Fits the head once more on all images, and blends both heads."),
+        ),
+        Field(
             "seed",
             "whole",
             gettext_noop("Random seed"),

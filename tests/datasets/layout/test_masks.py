@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from loravit_web.datasets.layout.files import skip_reason
 from loravit_web.datasets.layout.interpretation import interpret
 from tests.datasets.layout.test_layouts import BOTH, PETS, counts, masked
 
@@ -42,3 +43,12 @@ def test_images_without_another_one_beside_them_are_no_masks(form: str) -> None:
     plan = interpret(masked(PETS, form))
     assert counts(plan) == {"train": BOTH}
     assert plan.skipped == ()
+
+
+@pytest.mark.parametrize("suffix", [".nef", ".DNG", ".cr2", ".arw"])
+def test_a_camera_raw_is_no_image_although_it_is_a_tiff(suffix: str) -> None:
+    assert (
+        skip_reason(f"cat/1{suffix}", "TIFF")
+        == "it is a camera raw file, which is not supported. Save it as JPEG or PNG"
+    )
+    assert skip_reason("cat/1.scan", "TIFF") is None

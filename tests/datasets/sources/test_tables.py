@@ -9,7 +9,7 @@ import pytest
 from loravit_web.datasets import csv_with_zip
 from loravit_web.datasets.errors import AmbiguousLayout, InvalidCsv
 from loravit_web.datasets.layout.plan import Plan
-from loravit_web.datasets.sources.columns import roles, split_in, split_places
+from loravit_web.datasets.sources.csv_table.columns import roles, split_in, split_places
 from loravit_web.datasets.sources.opening import open_source
 from tests.datasets.makers import folder_of, png, zip_of
 

@@ -132,3 +132,9 @@ def test_the_apps_page_is_compressed(running_app: RunningApp) -> None:
         assert "window.gradio_config" in one.text
         assert one.headers["content-encoding"] == "br"
         assert int(one.headers["content-length"]) < len(plain.content) / 5
+
+
+def test_the_apps_page_loads_the_script_for_frames_in_frames_only(running_app: RunningApp) -> None:
+    page = httpx.get(running_app.url).text
+    assert page.count("document.head.appendChild(script)") == 1
+    assert "if (window.parent !== window) document.head.appendChild(script)" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -59,6 +60,12 @@ def test_a_row_is_named_by_adapter_and_version_and_compares_with_the_probe() -> 
         assert f">{cell}</td>" in html
     assert "Owner" not in html
     assert '<td data-label="Owner">bob</td>' in table([run("failed", created_by="bob")])
+
+
+def test_a_run_without_epochs_has_the_accuracy_of_its_probe() -> None:
+    instant = run("completed", config={"preset": "instant", "adapter": {"adapter_type": "PROBE"}})
+    html = table([instant], probe=0.924)
+    assert re.findall(r'<td data-label="(?:Best accuracy|vs. probe)">([^<]+)<', html) == ["92.4%", "–"]
 
 
 def test_a_row_of_a_sweep_says_what_it_tries() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from loravit_web.datasets.errors import InvalidAnnotations
 from loravit_web.datasets.sources.annotations.entries import Entries, Entry, path_in
-from loravit_web.datasets.sources.columns import PATH, roles
+from loravit_web.datasets.sources.csv_table.columns import PATH, roles
 from loravit_web.images.formats import IMAGE_SUFFIXES
 from loravit_web.util.text import listed, plural
 

@@ -10,7 +10,7 @@ from loravit_web.datasets.sources.annotations.entries import Entries, path_in
 from loravit_web.datasets.sources.annotations.json_text import read_json, read_json_lines
 from loravit_web.datasets.sources.annotations.label_studio import is_label_studio, read_label_studio
 from loravit_web.datasets.sources.annotations.records import HINT, check_rows, read_records
-from loravit_web.datasets.sources.csv_labels import MOST_LABELS
+from loravit_web.datasets.sources.csv_table.labels import MOST_LABELS
 from loravit_web.datasets.sources.label_table import LabelRow, LabelTable
 from loravit_web.datasets.sources.scan import clean_class_name
 

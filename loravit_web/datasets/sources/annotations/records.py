@@ -9,7 +9,7 @@ from typing import Any
 from loravit_web.datasets.errors import InvalidAnnotations, NoAnnotations, TooManyEntries
 from loravit_web.datasets.records import Split
 from loravit_web.datasets.sources.annotations.entries import Entries, Entry
-from loravit_web.datasets.sources.columns import LABEL, PATH, roles, split_in, split_places
+from loravit_web.datasets.sources.csv_table.columns import LABEL, PATH, roles, split_in, split_places
 
 MAX_KEYS = 200
 """Maximum number of different keys of all objects together."""

@@ -1,12 +1,14 @@
 // The list of adapters: a click selects a row, arrow keys move between rows, and check boxes select several.
 loravit.list = (() => {
-  let open = () => {};
+  let select = () => {};
+
+  // An empty reference closes the card.
+  const open = (ref) => select(ref);
 
   const listen = (element, trigger) => {
     const rows = () => [...element.querySelectorAll("button[data-slug]")];
 
-    // An empty reference closes the card.
-    open = (ref) => {
+    select = (ref) => {
       const [slug] = ref.split("@");
       for (const row of rows()) {
         if (slug && row.dataset.slug === slug) row.setAttribute("aria-current", "true");
@@ -48,7 +50,7 @@ loravit.list = (() => {
   };
 
   const close = () => open("");
-  loravit.address.follow("adapter", (ref) => open(ref));
+  loravit.address.follow("adapter", open);
 
-  return {listen, open: (ref) => open(ref), close};
+  return {listen, open, close};
 })();

@@ -1,7 +1,7 @@
 // Keep what the page shows in its address, so that a reload or a link shows the same, and Back and Forward lead
 // through what was shown.
 loravit.address = (() => {
-  const {hub, tabs, narrowPixels} = loravit.values.address;
+  const {hub, tabs, owners, narrowPixels} = loravit.values.address;
   const isOnSpace = window.parent !== window && window.location.hostname.endsWith(".hf.space");
   const narrow = window.matchMedia(`(max-width: ${narrowPixels}px)`);
   const parameters = () => new URLSearchParams(window.location.search);
@@ -37,18 +37,50 @@ loravit.address = (() => {
     tellHub();
   };
 
-  // Set a parameter of the address; an empty value removes it.
-  const set = (name, value) => {
-    go(changed({[name]: value}), leadsBack(name) ? "pushState" : "replaceState");
+  // The address names what is shown, so it has the parameters of the open tab only. Those of other tabs wait here.
+  const waiting = Object.fromEntries(tabs.map((tab) => [tab, {}]));
+  const openTabName = () => parameters().get("tab") || tabs[0];
+  const isOf = (tab, name) => !(name in owners) || owners[name].includes(tab);
+
+  const get = (name) => {
+    const value = isOf(openTabName(), name) ? parameters().get(name) : waiting[owners[name][0]][name];
+    return value ?? "";
   };
 
-  const get = (name) => parameters().get(name) ?? "";
+  // Return those of some parameters that belong into the address now, and let the others wait for their tab.
+  const shown = (values) => {
+    const now = openTabName();
+    return Object.fromEntries(Object.entries(values).filter(([name, value]) => {
+      if (isOf(now, name)) return true;
+      waiting[owners[name][0]][name] = value;
+      return false;
+    }));
+  };
+
+  // Let the parameters of a tab that is left wait for its return.
+  const leave = (tab, values) => {
+    waiting[tab] = Object.fromEntries([...values].filter(([name]) => name in owners && isOf(tab, name)));
+  };
+
+  // Return the change of parameters with another tab.
+  const ofTab = (tab) => {
+    const before = openTabName(), now = tab || tabs[0];
+    if (before === now) return {tab};
+    leave(before, parameters());
+    const none = Object.fromEntries(Object.keys(owners).map((name) => [name, ""]));
+    return {...none, ...waiting[now], tab};
+  };
+
+  // Set a parameter of the address; an empty value removes it.
+  const set = (name, value) => {
+    go(changed(name === "tab" ? ofTab(value) : shown({[name]: value})), leadsBack(name) ? "pushState" : "replaceState");
+  };
 
   // Set a parameter to the full name of what it names already.
-  const complete = (name, value) => go(changed({[name]: value}), "replaceState");
+  const complete = (name, value) => go(changed(shown({[name]: value})), "replaceState");
 
   // Set parameters that belong together; Back leads to the values before unless they are only made precise.
-  const setAll = (values, isPrecise) => go(changed(values), isPrecise ? "replaceState" : "pushState");
+  const setAll = (values, isPrecise) => go(changed(shown(values)), isPrecise ? "replaceState" : "pushState");
 
   // By parameter, the function that shows its value after Back or Forward.
   const shows = {};
@@ -73,8 +105,11 @@ loravit.address = (() => {
     const before = known;
     known = parameters();
     tellHub();
-    // The tab comes first: what a tab contains is drawn when it is opened.
-    Object.keys(shows).filter((name) => before.get(name) !== known.get(name)).forEach((name, index) => {
+    const [left, now] = [before, known].map((values) => values.get("tab") || tabs[0]);
+    if (left !== now) leave(left, before);
+    // The tab comes first: what a tab contains is drawn when it is opened. Other tabs stay as they are.
+    const isChanged = (name) => before.get(name) !== known.get(name) && isOf(now, name);
+    Object.keys(shows).filter(isChanged).forEach((name, index) => {
       setTimeout(() => shows[name](known.get(name) ?? ""), index * 100);
     });
   });

@@ -8,7 +8,7 @@ loravit.reload = (() => {
   } catch {
     canStore = false;  // a browser that stores nothing
   }
-  const tasks = before?.tasks ?? [];
+  let tasks = before?.tasks ?? [];
 
   // Nothing is stored before `restore`: a link's tasks are first asked about without an image.
   const store = (question) => {
@@ -29,8 +29,12 @@ loravit.reload = (() => {
   // Return whether an image is kept that is not restored yet.
   const keeps = () => Boolean(before?.picture);
 
-  // Return the tasks that were selected with the kept image.
-  const tasksBefore = () => tasks;
+  // Return the tasks that were selected before the reload, once.
+  const tasksBefore = () => {
+    const kept = tasks;
+    tasks = [];
+    return kept;
+  };
 
   return {store, restore, keeps, tasksBefore};
 })();

@@ -6,9 +6,9 @@ loravit.picker = (() => {
 
   // Return the selection after a list from the server: an opening replaces it. An offer is for a page where
   // nothing was opened yet; an image that is shown again has its own tasks.
-  const selectionAfter = ({add, pick, isOffer}, picked, isEmpty) => {
+  const selectionAfter = ({add, pick, isOffer}, picked, before, isEmpty) => {
     if (pick && (!isOffer || (isEmpty && !picked.length))) return pick;
-    if (pick && !picked.length) return loravit.reload.tasksBefore();
+    if (!picked.length && !add.length) return before;
     return [...picked, ...add.filter((task) => !picked.includes(task))];
   };
 
@@ -25,10 +25,11 @@ loravit.picker = (() => {
   const takeListing = (listing, picked, image) => {
     const taken = JSON.parse(listing), {text, choices, add, pick, picture, isOffer} = taken;
     const box = document.querySelector("#use-tasks input"), unchanged = loravit.events.unchanged;
-    const opens = add.length > 0 || pick !== null || picture !== null;
+    const before = text ? [] : loravit.reload.tasksBefore();
+    const opens = add.length > 0 || pick !== null || picture !== null || before.length > 0;
     if (!opens && (box?.value ?? "") !== text) return [unchanged, unchanged];
     const isEmpty = !image && !loravit.reload.keeps();
-    const tasks = selectionAfter(taken, picked, isEmpty);
+    const tasks = selectionAfter(taken, picked, before, isEmpty);
     const found = new Map(tasks.map((task) => [task, names.get(task) ?? task]));
     choices.forEach(([name, task]) => found.set(task, name));
     const isOpen = box && box === document.activeElement;

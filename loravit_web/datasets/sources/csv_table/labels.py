@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from loravit_web.datasets.errors import InvalidCsv, NoLabelColumns
@@ -22,7 +22,11 @@ SEPARATORS = (";", "|", ",")
 MOST_LABELS = 1000
 """Maximum number of labels of a row."""
 HEADER_HINT = "Name the columns path,label (and optionally split) in the first line."
-_FLAGS: Mapping[str, bool] = {"1": True, "true": True, "0": False, "false": False}
+FLAGS: Mapping[str, bool] = {
+    **dict.fromkeys(("1", "1.0", "true"), True),
+    **dict.fromkeys(("0", "0.0", "false"), False),
+}
+"""Cells of a column that belongs to one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +37,15 @@ class LabelReader:
         labels: How many labels a row can have.
         notes: What was taken for what, as sentences.
         read: Returns the labels of a row; the second argument names the row in errors.
+        used: Columns that are read.
+        uses_all: Whether all columns with a name are labels.
     """
 
     labels: Labels
     notes: tuple[str, ...]
     read: Callable[[Cells, str], tuple[str, ...]]
-
-
-def can_have_labels(header: Cells) -> bool:
-    """Return whether a header names the images and at least one column beside the split."""
-    names = {name.lower() for name in header if name}
-    return PATH in names and bool(names - {PATH, SPLIT})
+    used: tuple[int, ...] = ()
+    uses_all: bool = False
 
 
 def label_reader(header: Cells, rows: Sequence[Cells], name: str) -> LabelReader:
@@ -66,11 +68,11 @@ def label_reader(header: Cells, rows: Sequence[Cells], name: str) -> LabelReader
         return _one_or_several(places[LABEL], rows)
     for column in SEVERAL:
         if column in places:
-            return _several(places[column], rows, column)
+            return replace(_several(places[column], rows, column), used=(places[column],))
     others = {place: column for place, column in enumerate(header) if column.lower() not in ("", PATH, SPLIT)}
-    if not rows or any(rows[0][place].lower() not in _FLAGS for place in others):
+    if not rows or any(rows[0][place].lower() not in FLAGS for place in others):
         raise NoLabelColumns(f"“{name}” has no columns path and label. {HEADER_HINT}")
-    return _column_each(others, name)
+    return _column_each(others, rows, name)
 
 
 def _one_or_several(place: int, rows: Sequence[Cells]) -> LabelReader:
@@ -84,7 +86,7 @@ def _one_or_several(place: int, rows: Sequence[Cells]) -> LabelReader:
 
     def read(row: Cells, where: str) -> tuple[str, ...]:
         label = clean_class_name(row[place])
-        if not label:
+        if not label or label.lower() == "nan":  # an empty cell, as pandas writes it
             raise InvalidCsv(f"{where} has no path or no label. Fill in both.")
         return (label,)
 
@@ -119,7 +121,7 @@ def _separated(place: int, separator: str) -> LabelReader:
     return LabelReader("many", (f"Several labels per image, separated by “{separator}”.",), read)
 
 
-def _column_each(columns: Mapping[int, str], name: str) -> LabelReader:
+def _column_each(columns: Mapping[int, str], rows: Sequence[Cells], name: str) -> LabelReader:
     names = {place: clean_class_name(column) for place, column in columns.items()}
     twice = [label for label, count in Counter(names.values()).items() if count > 1]
     if twice:
@@ -127,14 +129,19 @@ def _column_each(columns: Mapping[int, str], name: str) -> LabelReader:
 
     def read(row: Cells, where: str) -> tuple[str, ...]:
         for place, label in names.items():
-            if row[place].lower() not in _FLAGS:
+            if row[place].lower() not in FLAGS:
                 raise InvalidCsv(
                     f"{where} has “{row[place][:40]}” in the column “{label}”. Use 0 or 1, or remove the "
                     "column."
                 )
-        return tuple(label for place, label in names.items() if _FLAGS[row[place].lower()])
+        return tuple(label for place, label in names.items() if FLAGS[row[place].lower()])
 
-    return LabelReader("many", ("Several labels per image, one column for each label.",), read)
+    trues = [[place for place in names if FLAGS.get(row[place].lower())] for row in rows]
+    if len(names) > 1 and all(len(found) == 1 for found in trues):
+        note = "One label per image: each row has exactly one 1, in the column of its class."
+        return LabelReader("one", (note,), read, uses_all=True)
+    note = "Several labels per image, one column for each label."
+    return LabelReader("many", (note,), read, uses_all=True)
 
 
 def _parts(cell: str, separator: str) -> list[str]:
