@@ -259,15 +259,16 @@ class TrainingLoop:
         If the device has too little memory, this batch and all later ones are computed in twice as many
         parts, whose gradients are added up.
         """
-        try:
-            loss = self._backward(tokens, labels, weights)
-        except torch.OutOfMemoryError:
-            if self._parts >= len(tokens):
-                raise
-            self._parts *= 2
-            text = f"Out of memory: computing each batch in {self._parts} parts"
-            self.surroundings.reporter.report(text, self.surroundings.meter.fraction)
-            return self._step(tokens, labels, weights)
+        loss = None
+        while loss is None:
+            try:
+                loss = self._backward(tokens, labels, weights)
+            except torch.OutOfMemoryError:  # the tensors of the attempt are free after this clause
+                if self._parts >= len(tokens):
+                    raise
+                self._parts *= 2
+                text = f"Out of memory: computing each batch in {self._parts} parts"
+                self.surroundings.reporter.report(text, self.surroundings.meter.fraction)
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
         return loss
