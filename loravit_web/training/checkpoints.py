@@ -93,10 +93,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
     for i, (current, best, moments) in enumerate(
         zip(checkpoint.parameters, checkpoint.best, checkpoint.moments, strict=True)
     ):
-        tensors[f"parameter.{i}"] = current.detach().clone()
-        tensors[f"best.{i}"] = best.detach().clone()
-        tensors.update({f"{name}.{i}": moments[name].clone() for name in _MOMENTS})
-    tensors.update({f"mean.{i}": mean.clone() for i, mean in enumerate(checkpoint.mean)})
+        tensors[f"parameter.{i}"] = current.detach().cpu().clone()
+        tensors[f"best.{i}"] = best.detach().cpu().clone()
+        tensors.update({f"{name}.{i}": moments[name].cpu().clone() for name in _MOMENTS})
+    tensors.update({f"mean.{i}": mean.cpu().clone() for i, mean in enumerate(checkpoint.mean)})
     document = {
         "identity": identity,
         "dtype": str(checkpoint.dtype).removeprefix("torch."),

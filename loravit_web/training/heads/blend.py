@@ -84,7 +84,7 @@ class Blend:
             refitted: The closed form on the same features, or None.
             closed: The closed form on the features that follow, or None.
         """
-        own, bias = trained.weight.detach(), trained.bias.detach()
+        own, bias = trained.weight.detach().cpu(), trained.bias.detach().cpu()
         again = (None, None) if refitted is None else (refitted.weight, refitted.bias)
         rest = None if closed is None else closed.bias
         weight = _total([(self.trained, own), (self.refitted, again[0])])
