@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from loravit_web.datasets.pool.record import PoolImage, PoolSummary
     from loravit_web.datasets.pool.store import PoolStore
     from loravit_web.runs.pool_actions import PoolActions
-    from loravit_web.service import Service
     from loravit_web.serving.pool_ranking import Suggested
 
 NEXT = 20
@@ -90,31 +89,12 @@ def next_images(
 
     with open_service() as service:
         version = service.registry.catalog.resolve(task)
-        found = suggestions(
-            service.predictor,
-            version,
-            service.pools,
-            most=most,
-            labeled=_training_images(service, task),
-            progress=progress_printer(),
-        )
+        found = suggestions(service.predictor, version, service.pools, most=most, progress=progress_printer())
         files = {one.image.sha256: str(service.pools.image_path(version.slug, one.image)) for one in found}
     documents = [_suggested_document(one) | {"file": files[one.image.sha256]} for one in found]
     rows = [row | {"sha256": row["sha256"][:12], "answer": _answer_text(row)} for row in documents]
     columns = ["sha256", "path", "answer", "unsure", "unlike", "doubt"]
     output(as_json, documents, lambda: table(rows, columns, "No image waits. Add some with data pool add."))
-
-
-def _training_images(service: Service, task: str) -> list[Path]:
-    """Return training images of a version; none if they are not stored here."""
-    from loravit_web.datasets import DatasetError
-    from loravit_web.runs.taught import NotTrainedHere, taught_dataset
-    from loravit_web.serving.pool_ranking import training_images
-
-    try:
-        return training_images(taught_dataset(service.registry, service.datasets, task)[0])
-    except (NotTrainedHere, DatasetError):
-        return []
 
 
 @app.command("confirm")

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
 
 from loravit_web.backbones import Base
-from loravit_web.datasets import ImageDataset
 from loravit_web.datasets.pool.record import PoolImage
 from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.datasets.pool.useful import Values, most_useful
@@ -28,8 +25,6 @@ from registry import Version
 
 MOST_RANKED = 1000
 """Number of images that are ranked at once; each costs two forward passes."""
-MOST_COMPARED = 300
-"""Number of training images that are compared with those of a pool; each costs a forward pass."""
 LABELS = 3
 """Number of classes that are suggested for an image."""
 _BATCH = 16
@@ -74,7 +69,6 @@ def suggestions(
     pools: PoolStore,
     *,
     most: int,
-    labeled: Sequence[Path] = (),
     progress: Progress = lambda _fraction, _text: None,
 ) -> list[Suggested]:
     """Return the open images of a pool that are most useful to a task, best first.
@@ -84,7 +78,6 @@ def suggestions(
         version: Version that answers.
         pools: Pools on disk.
         most: Maximum number of images.
-        labeled: Training images of the task, from which the first images differ; see `training_images`.
         progress: Called while answers are computed; may raise an error to stop.
 
     Raises:
@@ -106,7 +99,7 @@ def suggestions(
         *answers,
         *stored.get("unread", []),
     }:  # type: ignore[misc]
-        stored = _ranked(predictor, version, pools, list(images.values()), labeled, progress)
+        stored = _ranked(predictor, version, pools, list(images.values()), progress)
         pools.store_ranking(version.slug, stored)
         answers = stored["answers"]
     chosen = [images[sha256] for sha256 in answers if sha256 in images][:most]
@@ -123,7 +116,6 @@ def _ranked(
     version: Version,
     pools: PoolStore,
     images: Sequence[PoolImage],
-    labeled: Sequence[Path],
     progress: Progress,
 ) -> dict[str, Any]:
     """Return answers by hash, the most useful image first."""
@@ -143,29 +135,12 @@ def _ranked(
     hashes = list(answered)
     doubts = np.array([answered[sha256].document["doubt"] for sha256 in hashes])
     features = np.stack([answered[sha256].features for sha256 in hashes]) if hashes else np.empty((0, 1))
-    known = [read for path in labeled if (read := _readable(path)) is not None]
-    parts = [known[at : at + _BATCH] for at in range(0, len(known), _BATCH)]
-    compared = [_features(engine.master, part, version.image_size) for part in parts]
-    order = most_useful(doubts, features, np.concatenate(compared) if compared else None)
+    order = most_useful(doubts, features)
     return {
         "version": _identity(version),
         "answers": {hashes[index]: answered[hashes[index]].document for index in order},
         "unread": unread,
     }
-
-
-def training_images(dataset: ImageDataset) -> list[Path]:
-    """Return the files of at most `MOST_COMPARED` training images, evenly spaced."""
-    items = dataset.select("train")
-    step = max(1, -(-len(items) // MOST_COMPARED))
-    return [dataset.image_path(item) for item in items[::step]]
-
-
-def _readable(path: Path) -> Image | None:
-    try:
-        return load_rgb(path)
-    except ImageError:
-        return None
 
 
 def _features(base: Base, images: Sequence[Any], image_size: int) -> Values:

@@ -77,3 +77,18 @@ def test_each_image_is_decided_with_one_key(filled: RunningApp, visit: Visit, wi
 
     page.locator("#train-pool-join").click()
     expect(page.locator("#train-found")).to_contain_text("revision 2", timeout=30_000)
+
+
+def test_stored_data_is_deleted_after_a_question(filled: RunningApp, visit: Visit) -> None:
+    page = visit(filled.url)
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Stored data").click()
+    page.locator("#train-stored input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#train-stored-delete").click()
+    yes = page.get_by_role("button", name="Delete the images")
+    expect(yes).to_be_visible()
+    expect(page.locator("#train-stored-ask")).to_contain_text("will be deleted for good")
+    yes.click()
+    expect(yes).to_be_hidden()
+    assert filled.service.datasets.list() == []

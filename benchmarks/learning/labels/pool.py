@@ -66,11 +66,8 @@ class Reached:
     random: float
 
 
-Order = Callable[[Probe, torch.Tensor, torch.Tensor], list[int]]
-"""Returns positions among unlabeled images, best first.
-
-Takes a probe, and the pooled values of the unlabeled and of the labeled images.
-"""
+Order = Callable[[Probe, torch.Tensor], list[int]]
+"""Returns positions among unlabeled images, best first, from a probe and their pooled values."""
 
 
 def run(arguments: list[str]) -> int:
@@ -132,11 +129,11 @@ def _reached(task: Task, base: Base, seed: int) -> Reached:
     first = [int(index) for index in stratified_subset(task.labels.tolist(), LABELED, seed)]
     generator = torch.Generator().manual_seed(seed)
 
-    def random(_probe: Probe, unlabeled: torch.Tensor, _labeled: torch.Tensor) -> list[int]:
+    def random(_probe: Probe, unlabeled: torch.Tensor) -> list[int]:
         return list(torch.randperm(len(unlabeled), generator=generator).tolist())
 
-    def useful(probe: Probe, unlabeled: torch.Tensor, labeled: torch.Tensor) -> list[int]:
-        return most_useful(_doubts(probe, base, unlabeled), _features(unlabeled), _features(labeled))
+    def useful(probe: Probe, unlabeled: torch.Tensor) -> list[int]:
+        return most_useful(_doubts(probe, base, unlabeled), _features(unlabeled))
 
     return Reached(
         first=_accuracy(task, base, first, seed),
@@ -152,7 +149,7 @@ def _confirmed(task: Task, base: Base, first: list[int], order: Order, seed: int
     for _ in range(ROUNDS):
         probe = _probe(task, base, labeled, seed)
         left = [index for index in range(len(task.labels)) if index not in set(labeled)]
-        chosen = order(probe, task.pooled[left], task.pooled[labeled])[:SHOWN]
+        chosen = order(probe, task.pooled[left])[:SHOWN]
         labeled += [left[position] for position in chosen]
     return labeled
 

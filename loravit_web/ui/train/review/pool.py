@@ -20,7 +20,7 @@ from loravit_web.images.loading import ImageError, encode_webp, load_rgb
 from loravit_web.runs.suspects import doubted_images, last_suspects
 from loravit_web.runs.taught import taught_dataset
 from loravit_web.service import Service
-from loravit_web.serving.pool_ranking import Suggested, suggestions, training_images
+from loravit_web.serving.pool_ranking import Suggested, suggestions
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, Data, Updates
 from loravit_web.ui.kit.markup import line
@@ -281,8 +281,7 @@ def _look(service: Service, panel: PoolPanel, presence: Presence) -> None:
         dataset, version = taught_dataset(seen.registry, seen.datasets, slug)
         suspects = last_suspects(seen.registry, dataset.fingerprint)
         wrong = len(doubted_images(suspects, dataset)) if suspects is not None else 0
-        labeled = training_images(dataset)
-        found = suggestions(seen.predictor, version, seen.pools, most=NEXT, labeled=labeled, progress=tell)
+        found = suggestions(seen.predictor, version, seen.pools, most=NEXT, progress=tell)
         review = review_html(seen, slug, dataset, found)
         return panel.shown(seen, slug, review=review, said=suspects_text(wrong))
 
