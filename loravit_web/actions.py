@@ -37,7 +37,7 @@ from loravit_web.service import Progress, Service
 from loravit_web.settings.quota import MIB
 from loravit_web.training.recipe import Recipe
 from loravit_web.worker.worker import Worker
-from registry import Run, StoredBase, Version, validate_slug
+from registry import Deletion, Run, StoredBase, Version, validate_slug
 
 STORED_PREFIX = "dataset:"
 ENTRIES_PER_IMAGE, MORE_ENTRIES = 4, 1000
@@ -97,6 +97,13 @@ class Actions(CatalogActions, RunActions, DataActions, RevisionActions, PoolActi
             max_entries=min(usual.max_entries, ENTRIES_PER_IMAGE * rules.images + MORE_ENTRIES),
             max_total_bytes=min(usual.max_total_bytes, int(rules.mib * MIB)),
         )
+
+    @needs("manage")
+    def delete_adapter(self, slug: str) -> Deletion:
+        """Delete an adapter with its pool of images without labels; see `CatalogActions.delete_adapter`."""
+        deletion = super().delete_adapter(slug)
+        self._service.pools.remove(slug)
+        return deletion
 
     @needs("train")
     def import_dataset(

@@ -230,7 +230,7 @@ def _whole_deletion(registry: Registry, change: CatalogChange, version: Version)
             f"{version.title} is deleted with {versions}{named} and its history.",
             f"Links and clients that use {slug} get an error.",
             f"Another adapter can then be published as {slug}.",
-            "Its runs and its training images are kept.",
+            "Its runs and its training images are kept, and images in its pool without labels are deleted.",
             "This cannot be undone.",
         ),
         f"Delete {slug} for good",

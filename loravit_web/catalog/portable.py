@@ -129,6 +129,7 @@ def exported_versions(
                 files=files,
                 unsure_below=unsure_below(version.thresholds),
                 unlike_above=unlike_above(version.thresholds),
+                class_titles=version.shown_classes,
             )
         )
     return base, exported

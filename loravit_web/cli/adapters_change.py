@@ -11,7 +11,16 @@ from loravit_web.access.rights import SHELL
 from loravit_web.catalog.actions import CatalogActions
 from loravit_web.catalog.plans import CatalogChange, ChangeKind, carry_out, plan_of
 from loravit_web.catalog.reliability import NO_RELIABILITY, SplitReliability, reliability_of_version
-from loravit_web.cli.shell import AsJson, Document, not_yet, open_registry, output, refuse_together, table
+from loravit_web.cli.shell import (
+    AsJson,
+    Document,
+    current_settings,
+    not_yet,
+    open_registry,
+    output,
+    refuse_together,
+    table,
+)
 from loravit_web.training.files.reliability import UNSURE
 from registry import AS_TRAINED, Alias, AliasMove, Registry, Version
 
@@ -217,6 +226,10 @@ def delete(
         plan = plan_of(registry, CatalogChange(kind, registry.catalog.version(ref).ref))
         if yes:
             carry_out(CatalogActions(registry, SHELL), plan.change)
+            if kind == "delete_adapter":
+                from loravit_web.datasets.pool.store import PoolStore
+
+                PoolStore.of(current_settings()).remove(plan.change.slug)
     name = plan.change.ref if kind == "delete" else plan.change.slug
     consequences = [*plan.consequences, plan.note]
     document = {"adapter": name, "deleted": yes, "consequences": consequences}

@@ -138,7 +138,7 @@ def _task(base: Base, version: Version, path: Sequence[Part], parts: Sequence[Pa
         folder=f"{TASKS}/{version.folder_name}",
         weights=WEIGHTS_FILE,
         weights_sha256=sha256(version.files[WEIGHTS_FILE]),
-        class_names=adapter.class_names,
+        class_names=version.class_names,
         labels=config.labels,
         temperature=adapter.temperature,
         thresholds=adapter.thresholds,

@@ -7,6 +7,7 @@ the logits gives the app's probabilities. "Unlike" is not part of this layout.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def export_merged(
             "unsure_below": version.unsure_below,
             "thresholds": list(version.adapter.thresholds),
         }
-        _write(work / CONFIG_FILE, {**config(base, version.adapter), "loravit": facts})
+        _write(work / CONFIG_FILE, {**config(base, version.adapter, version.class_names), "loravit": facts})
         _write(work / PREPROCESSOR_FILE, preprocessor(version.adapter))
         for name in (CARD_FILE, TASK_FILE):
             if name in version.files:
@@ -118,9 +119,9 @@ def merged_model(base: Base, adapter: Adapter, precision: Precision) -> bytes:
     return graph.model()
 
 
-def config(base: Base, adapter: Adapter) -> dict[str, Any]:
+def config(base: Base, adapter: Adapter, class_names: Sequence[str]) -> dict[str, Any]:
     """Return what libraries read in ``config.json``; the model itself is in the ONNX file."""
-    names = {str(index): name for index, name in enumerate(adapter.class_names)}
+    names = {str(index): name for index, name in enumerate(class_names)}
     model: Any = base.model
     return {
         "architectures": ["ViTForImageClassification"],

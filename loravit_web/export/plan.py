@@ -32,6 +32,7 @@ class Version:
         files: Its files as the catalog has them, content by name.
         unsure_below: Confidence below which an answer is unsure.
         unlike_above: Novelty above which an image is unlike the training images.
+        class_titles: Titles of the classes, or empty for the names of the training.
     """
 
     ref: str
@@ -40,6 +41,12 @@ class Version:
     files: Mapping[str, bytes]
     unsure_below: float
     unlike_above: float
+    class_titles: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names with which it answers, in the order of the logits."""
+        return self.class_titles or self.adapter.class_names
 
     @property
     def folder_name(self) -> str:

@@ -75,7 +75,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x01\xda", "SGI"),
     *((f"P{number}{end}".encode(), "PNM") for number in range(1, 8) for end in "\n\r\t "),
 )
-_WITH_AN = frozenset({"icon", "ICNS", "OpenEXR", "SGI", "SVG"})
+_WITH_AN = frozenset({"icon", "HTML", "ICNS", "OpenEXR", "SGI", "SVG"})
 
 READABLE = frozenset(
     {
@@ -122,10 +122,6 @@ def foreign_reason(label: str) -> str:
             "it is a HEIC image, which needs the package pillow-heif. Install it with pip install "
             "'loravit-web[heic]', or export the image as JPEG"
         )
-    if label == "HTML":
-        return "it is a web page, not an image. Download the image itself"
-    if label == "video":
-        return "it is a video. Save the frames that you want as JPEG or PNG"
     article = "an" if label in _WITH_AN else "a"
     return f"it is {article} {label} file, which is not supported. Save it as JPEG or PNG"
 

@@ -37,8 +37,7 @@ class TrainingState:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation so far, from 1; 0 if there is none yet.
-        best_accuracy: `Evaluation.quality` on the validation split at the best epoch.
-        best_loss: Loss on the validation split at the best epoch.
+        best_loss: Calibrated loss on the validation split at the best epoch.
         seconds: Training time so far in seconds, without pauses.
         averaged: Number of steps in the mean of the parameters.
         curve: Metrics of each epoch.
@@ -46,7 +45,6 @@ class TrainingState:
 
     epoch: int = 0
     best_epoch: int = 0
-    best_accuracy: float = -1.0
     best_loss: float = math.inf
     seconds: float = 0.0
     averaged: int = 0

@@ -40,6 +40,17 @@ def test_images_are_added_shown_confirmed_and_joined(
     assert run_json("data", "pool", "delete", "colours") == {"task": "colours", "deleted": 1}
 
 
+def test_the_pool_of_a_deleted_adapter_goes_with_it(
+    trained: dict[str, Any], images: Path, run_json: Json
+) -> None:
+    run_json("data", "pool", "add", "colours", str(images))
+    shown = run_json("adapters", "delete", "colours")
+    assert any("its pool without labels are deleted" in text for text in shown["consequences"])
+    assert len(run_json("data", "pool", "list")) == 1
+    run_json("adapters", "delete", "colours", "--yes")
+    assert run_json("data", "pool", "list") == []
+
+
 def test_images_of_requests_are_kept_only_once_that_is_switched_on(
     trained: dict[str, Any], run_json: Json, text: Text
 ) -> None:

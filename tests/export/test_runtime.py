@@ -19,6 +19,8 @@ from safetensors.torch import save
 from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.adapters.labels import READINGS
 from loravit_web.backbones import Base
+from loravit_web.export.folder import export_onnx
+from loravit_web.export.merged import config
 from loravit_web.images.loading import UnreadableImage
 from loravit_web.runtime import ExportDamaged, ExportedModel, UnknownExportedTask
 from loravit_web.runtime.answers import NonFiniteAnswer, answer_of
@@ -26,7 +28,7 @@ from loravit_web.runtime.model import preprocessed
 from loravit_web.runtime.tensors import read_tensors
 from loravit_web.training.files.reliability import confidence
 from tests.adapters.makers import random_adapter
-from tests.export.conftest import ExportTasks
+from tests.export.conftest import ExportTasks, version_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_TORCH = """
@@ -103,6 +105,15 @@ def test_the_runtime_needs_no_torch(model: ExportedModel, tmp_path: Path) -> Non
 def test_logits_that_are_no_numbers_give_no_answer(model: ExportedModel) -> None:
     with pytest.raises(NonFiniteAnswer, match="The logits of one@1"):
         answer_of(model.tasks[0], np.array([np.inf, 0, 0], dtype=np.float32), None, 5)
+
+
+def test_an_export_answers_with_the_titles_of_the_classes(base: Base, tmp_path: Path) -> None:
+    adapter = random_adapter(base, ViTAdapterConfig(r=2, blocks=1))
+    titles = tuple(f"title of {name}" for name in adapter.class_names)
+    version = replace(version_of(adapter, base), class_titles=titles)
+    export_onnx(base, [version], tmp_path / "out", "fp32", lambda _fraction, _stage: None)
+    assert ExportedModel(tmp_path / "out", threads=1).tasks[0].class_names == titles
+    assert list(config(base, adapter, version.class_names)["id2label"].values()) == list(titles)
 
 
 def test_large_logits_do_not_overflow(model: ExportedModel) -> None:

@@ -125,8 +125,13 @@ def test_only_an_admin_lets_images_of_requests_be_kept(filled: Service) -> None:
     assert not filled.pools.is_collecting("colours")
 
 
-def test_the_pool_of_a_deleted_task_can_be_deleted(filled: Service) -> None:
+def test_the_pool_of_a_deleted_task_goes_with_it(filled: Service) -> None:
     Actions(filled, LOCAL).delete_adapter("colours")
+    assert filled.pools.tasks() == []
+
+
+def test_a_pool_that_a_deleted_task_left_can_be_deleted(filled: Service) -> None:
+    filled.registry.deletions.delete_adapter("colours", actor="ann")
     assert Actions(filled, ANN).delete_from_pool("colours") == 8
 
 

@@ -56,6 +56,10 @@ _OF_WINDOWS_USER = re.compile(r"S-1-5-\d+.*", re.IGNORECASE)
 """Folder of a user in a recycle bin."""
 _PACKAGES = (".lrdata", ".photoslibrary", ".aplibrary", ".photolibrary", ".lrlibrary")
 """Endings of folders in which programs keep previews and copies."""
+ARCHIVE_SUFFIXES = frozenset(
+    {".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"}
+)
+"""Suffixes of archives, of which zip, tar and tar.gz are read, but not inside others."""
 _LOST_CLUSTERS = re.compile(r"found\.\d{3}")
 
 _NOT_SNIFFED = frozenset(
@@ -180,6 +184,8 @@ def skip_reason(path: str, label: str | None = None) -> str | None:
     is_image = (label in READABLE and suffix not in RAW_SUFFIXES) or suffix in IMAGE_SUFFIXES
     if reason is not None or is_image:
         return reason
+    if suffix in ARCHIVE_SUFFIXES:
+        return "it is an archive inside the data. Unpack it, and use its folders"
     foreign = (None if suffix in RAW_SUFFIXES else label) or FOREIGN_SUFFIXES.get(suffix)
     return (
         foreign_reason(foreign)

@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,14 @@ _READ_FAILURES = (
     zlib.error,
     RuntimeError,
 )
+
+
+_OTHER_KINDS = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+
+
+def archive_kind(beginning: bytes) -> str | None:
+    """Return the kind of an archive other than zip and tar by its first bytes, or None."""
+    return next((kind for signature, kind in _OTHER_KINDS.items() if beginning.startswith(signature)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,12 @@ def open_archive(
     except TableTooLong as error:
         raise too_many(error.entries, limits) from error
     except (*_READ_FAILURES, NoTable) as error:
+        with suppress(OSError), path.open("rb") as stream:
+            kind = archive_kind(stream.read(8))
+            if kind is not None:
+                raise DamagedArchive(
+                    f"“{path.name}” is a {kind} archive, not a zip. Unpack it, and zip the folder."
+                ) from error
         raise DamagedArchive(
             f"“{path.name}” is not a zip, or it is damaged. Zip the folder again."
         ) from error

@@ -31,6 +31,7 @@ from loravit_web.datasets.sources.archives import (
     MIB,
     Archive,
     ArchiveLimits,
+    archive_kind,
     open_archive,
 )
 from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
@@ -161,7 +162,8 @@ def _kind_of(path: Path) -> SourceKind:
 def _how_to_use(path: Path) -> str:
     if sniffed(_beginning(path)) is not None:
         return "It is a single image; use a folder with several images for each class."
-    return "Zip the class folders."
+    kind = archive_kind(_beginning(path))
+    return f"Zip the class folders{f'; a {kind} archive cannot be read' if kind else ''}."
 
 
 def _sample(name: str) -> Source:

@@ -67,7 +67,7 @@ def read_names(infos: Sequence[zipfile.ZipInfo], encoding: str | None = None) ->
         decoded,
         (
             f"Names in the zip have no encoding and were read as {found}, such as “{example}”. If they are "
-            "wrong, zip the folder again with UTF-8 names.",
+            "wrong, zip the folder again with UTF-8 names, or name the encoding (--encoding in the shell).",
         ),
     )
 

@@ -13,6 +13,7 @@ import gradio as gr
 from loravit_web.actions import Actions, Imported
 from loravit_web.datasets import SAMPLES, DatasetError, Sample, csv_with_zip, files_by_class
 from loravit_web.datasets.layout.plan import ClassLevel
+from loravit_web.datasets.sources.csv_table.rows import chosen_columns
 from loravit_web.datasets.sources.opening import name_of
 from loravit_web.service import Progress, Service
 from loravit_web.ui.kit.events import QUIET, Updates
@@ -213,16 +214,25 @@ def _csv() -> Way:
         height=110,
         elem_id="train-csv-zip",
     )
+    columns = gr.Textbox(
+        label=_("Columns (optional)"),
+        info=_("The app finds the columns. To choose others, name them, such as label=breed, split=none."),
+        max_lines=1,
+        max_length=200,
+        elem_id="train-csv-columns",
+    )
     use = gr.Button(_("Continue"), size="sm", variant="primary", elem_id="train-use-csv")
 
     def take(given: Mapping[Any, Any], actions: Actions, progress: Progress, _level: ClassLevel) -> Imported:
+        actions.visitor.must("train")  # before the files are opened
+        chosen = chosen_columns(str(given[columns] or "").split(","))
         if not given[csv] or not given[archive]:
             raise FilesMissing(_("A file is missing. Add both the table and the zip with its images."))
         limits = actions.archive_limits
-        with csv_with_zip(Path(given[csv]), Path(given[archive]), limits) as source:
+        with csv_with_zip(Path(given[csv]), Path(given[archive]), limits, columns=chosen) as source:
             return Imported(actions.import_opened(source, progress=progress))
 
-    return Way([use.click], [csv, archive], take)
+    return Way([use.click], [csv, archive, columns], take)
 
 
 def _hub() -> Way:

@@ -14,12 +14,14 @@ from loravit_web.datasets.errors import (
     ArchiveLink,
     ArchiveTooLarge,
     DamagedArchive,
+    DataNotSupported,
     DuplicateEntry,
     EncryptedArchive,
     TooManyEntries,
     UnsafeArchivePath,
 )
 from loravit_web.datasets.sources.archives import ArchiveLimits, open_archive
+from loravit_web.datasets.sources.opening import open_source
 from tests.datasets.makers import zip_of
 
 
@@ -210,3 +212,34 @@ def test_names_falsely_marked_as_utf8_are_rejected(tmp_path: Path) -> None:
     path = raw_name(zip_of(tmp_path / "a.zip", {"ä.png": b"1"}), name, b"\xff\xff.png")
     with pytest.raises(DamagedArchive):
         opened_paths(path)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "kind"),
+    [
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"Rar!\x1a\x07\x00", "RAR"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\x00", "xz"),
+    ],
+)
+def test_another_archive_is_called_by_its_kind(tmp_path: Path, beginning: bytes, kind: str) -> None:
+    path = tmp_path / "photos.zip"
+    path.write_bytes(beginning + bytes(100))
+    with pytest.raises(DamagedArchive, match=f"“photos.zip” is a {kind} archive, not a zip. Unpack it"):
+        opened_paths(path)
+    other = path.rename(tmp_path / "photos.bin")
+    with (
+        pytest.raises(DataNotSupported, match=f"Zip the class folders; a {kind} archive cannot"),
+        open_source(other),
+    ):
+        pass
+
+
+def test_an_archive_inside_an_archive_is_called_one(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "a.zip", {"inner.zip": b"PK\x03\x04", "photos.tar.gz": b"\x1f\x8b"})
+    with open_source(path) as source:
+        assert {entry.reason for entry in source.plan.skipped} == {
+            "it is an archive inside the data. Unpack it, and use its folders"
+        }

@@ -17,6 +17,7 @@ from loravit_web.datasets.pool.record import PoolSummary
 from loravit_web.datasets.pool.source import open_images
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import ImageError, encode_webp, load_rgb
+from loravit_web.runs.suspects import doubted_images, last_suspects
 from loravit_web.runs.taught import taught_dataset
 from loravit_web.service import Service
 from loravit_web.serving.pool_ranking import Suggested, suggestions
@@ -125,6 +126,17 @@ class PoolPanel:
         }
 
 
+def suspects_text(count: int) -> str:
+    """Return that labels of the training data should be looked at first, or nothing if none looks wrong."""
+    if not count:
+        return ""
+    return ngettext(
+        "{n} label of the training data looks wrong: look at it first, with Stored data.",
+        "{n} labels of the training data look wrong: look at them first, with Stored data.",
+        count,
+    )
+
+
 def status_text(summary: PoolSummary, said: str = "") -> str:
     """Return a pool in numbers as text."""
     if not summary.images:
@@ -212,6 +224,7 @@ def _fill(service: Service, panel: PoolPanel) -> None:
     def add(given: Data, request: gr.Request) -> Updates:
         files, task = uploaded([given[panel.files]]), _chosen(given[panel.task])
         actions = actions_of(service, request, uploads=files)
+        actions.visitor.must("train")  # before the files are opened
         with open_images(files, actions.archive_limits) as source:
             added = actions.add_to_pool(task, source)
         parts = [ngettext("{n} image added", "{n} images added", len(added.images))]
@@ -266,8 +279,11 @@ def _look(service: Service, panel: PoolPanel, presence: Presence) -> None:
         seen, slug = seen_by(service, request), _chosen(task)
         seen.visitor.must("train")
         dataset, version = taught_dataset(seen.registry, seen.datasets, slug)
+        suspects = last_suspects(seen.registry, dataset.fingerprint)
+        wrong = len(doubted_images(suspects, dataset)) if suspects is not None else 0
         found = suggestions(seen.predictor, version, seen.pools, most=NEXT, progress=tell)
-        return panel.shown(seen, slug, review=review_html(seen, slug, dataset, found))
+        review = review_html(seen, slug, dataset, found)
+        return panel.shown(seen, slug, review=review, said=suspects_text(wrong))
 
     panel.show.click(
         look,

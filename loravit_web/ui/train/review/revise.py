@@ -142,6 +142,7 @@ def connect_revise(service: Service, check: CheckPanel, start: gr.Button) -> Non
     def extend(data: Data, request: gr.Request) -> Updates:
         files = uploaded([data[panel.files]])
         actions = actions_of(service, request, uploads=files)
+        actions.visitor.must("train")  # before the files are opened
         with opened(files, str(data[panel.label] or ""), actions.archive_limits) as source:
             return shown(actions.extend(data[check.data], source), request)
 
