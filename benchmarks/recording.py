@@ -14,6 +14,12 @@ WIDTH = 900
 """Width of the recording in pixels, as wide as a README shows it."""
 _FRAME_MILLISECONDS = 120
 _REST_MILLISECONDS = 1600
+_ANSWERED = """() => {
+  const maps = [...document.querySelectorAll("#use-answers img")];
+  return !document.querySelector("#use-answers[aria-busy]")
+    && maps.every((image) => image.complete && image.naturalWidth);
+}"""
+"""Whether all answers and their maps are there."""
 
 
 class Recording:
@@ -30,6 +36,7 @@ class Recording:
         for _ in range(frames):
             self._take(_FRAME_MILLISECONDS)
             self._page.wait_for_timeout(_FRAME_MILLISECONDS / 2)
+        self._page.wait_for_function(_ANSWERED)
         self._take(_REST_MILLISECONDS)
 
     def save(self, path: Path) -> None:

@@ -16,9 +16,13 @@ from benchmarks.support.homes import with_bases
 from loravit_web.ui.page.preview import IMAGE
 
 FOLDER = Path(__file__).with_name("screenshots")
-SLUG = "how-many-shapes"
+SLUG, TITLE = "how-many-shapes", "How many shapes"
 TRAININGS = (("--blocks", "1", "--rank", "2"), ("--blocks", "4", "--rank", "8"))
 """What differs between the two runs that are compared; the second is the better one."""
+LOADED = """() => [...document.querySelectorAll("#train-judged img")]
+  .filter((image) => image.getBoundingClientRect().top < window.innerHeight)
+  .every((image) => image.complete && image.naturalWidth)"""
+"""Whether all images in view are loaded."""
 SCENE = "2 crosses"
 """Caption of the drawn scene among the examples."""
 
@@ -60,7 +64,7 @@ def _preview(browser: Browser, url: str) -> None:
 
 
 def _train(home: Path, *options: str) -> None:
-    words = ["train", "sample:counts", "--name", "How many shapes", "--preset", "draft", *options]
+    words = ["train", "sample:counts", "--name", TITLE, "--preset", "draft", *options]
     environment = {**os.environ, "LORAVIT_HOME": str(home)}
     subprocess.run([sys.executable, "-m", "loravit_web", *words], env=environment, check=True)
 
@@ -78,10 +82,12 @@ def _train_tab(page: Page) -> None:
     _choose_run(page)
     page.locator("#runs-result").click()
     page.locator("#train-judged img").first.wait_for()
+    page.wait_for_function(LOADED)
 
 
 def _catalog(page: Page) -> None:
     page.locator(f"#catalog-list button[data-slug={SLUG}]").click()
+    page.locator("#catalog-head", has_text=TITLE).wait_for()
     page.locator("#catalog-results table").first.wait_for()
 
 

@@ -17,6 +17,7 @@ from loravit_web.access.rates import RateLimit
 from loravit_web.access.rights import GUEST, LOCAL, Visitor, guest
 from loravit_web.access.secret import secret_of
 from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, remembered_dtype
+from loravit_web.backbones.device import Device, chosen_device
 from loravit_web.backbones.loading import check_size
 from loravit_web.catalog.exchange import add_bundled
 from loravit_web.catalog.hub_presence import HubPresence
@@ -176,6 +177,15 @@ class Service:
         self._at_close.callback(step)
 
     @cached_property
+    def device(self) -> Device:
+        """Device on which bases compute.
+
+        Raises:
+            DeviceUnusable: If the one of the settings cannot be used.
+        """
+        return chosen_device(self.settings.device)
+
+    @cached_property
     def secret(self) -> bytes:
         """Random key of the data folder."""
         return secret_of(self.settings.home)
@@ -284,7 +294,8 @@ class Service:
         return self._engine(base, self._dtype(base))
 
     def _found_base(self, name: str) -> Base:
-        return find_base(self.registry, self._load, name, self.settings.bases, self._progress)
+        base = find_base(self.registry, self._load, name, self.settings.bases, self._progress)
+        return base.cast(torch.float32, self.device.torch)
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         load = stored_adapters(self.registry, base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.support.forks import ROOT
@@ -42,11 +44,13 @@ SHORT = preset_recipe(
     floor=False,
 )
 LONG = replace(SHORT, epochs=40, patience=1000)
+SEVERAL = replace(SHORT, epochs=10, patience=1000)
 MEMBERS = ("ann", "bob")
 TAKEN_UP_SECONDS = 40.0
 AWAY_SECONDS = 60.0
 _WAIT_SECONDS = 600.0
-PARTS = ("queue", "kill", "cut", "away")
+PARTS = ("queue", "kill", "cut", "away", "kills")
+SECONDS_BETWEEN_KILLS = (15.0, 45.0)
 
 
 @dataclass
@@ -93,6 +97,7 @@ class Node:
             "LORAVIT_DATABASE_URL": f"postgresql+psycopg://tester@127.0.0.1:{database.port}/postgres",
             "LORAVIT_ARTIFACT_URL": s3.address,
             "LORAVIT_EXECUTOR": "workers",
+            "LORAVIT_MAX_TAKE_UPS": "100",
             "OMP_NUM_THREADS": "1",
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,10 +135,11 @@ class Node:
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks nodes [queue|kill|cut|away ...] [--runs 20] [--json FILE]``."""
+    """``python -m benchmarks nodes [PART ...] [--runs 20] [--kills 100] [--json FILE]``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks nodes")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     figures: list[Figure] = []
@@ -144,6 +150,7 @@ def run(arguments: list[str]) -> int:
                 "kill": lambda made=made: kill_part(made),
                 "cut": lambda made=made: cut_part(made),
                 "away": lambda made=made: away_part(made),
+                "kills": lambda made=made: kills_part(made, options.kills),
             }[part]()
     title = "worker nodes with homes of their own, PostgreSQL and an S3 server"
     save(options.json, title, figures)
@@ -274,6 +281,37 @@ def away_part(made: Cluster) -> list[Figure]:
         at_most("away: runs that were taken up", ended.attempt - 1, 0),
         at_most("away: longest silence without the store", max(silences), 15, " s", spread(silences, " s")),
         at_most("away: versions of the run", len(made.registry.catalog.versions("away")), 1),
+    ]
+
+
+def kills_part(made: Cluster, kills: int) -> list[Figure]:
+    """One of two nodes is killed again and again at random moments, and starts again at once."""
+    chance = random.Random(0)
+    queued: list[Run] = []
+    began = time.monotonic()
+    with made.node("one") as one, made.node("two") as two:
+        for _ in range(kills):
+            while made.registry.runs.count("queued") < 2:
+                queued.append(made.queue(f"run-{len(queued)}", SEVERAL, actor=MEMBERS[len(queued) % 2]))
+            time.sleep(chance.uniform(*SECONDS_BETWEEN_KILLS))
+            killed = chance.choice((one, two))
+            killed.kill()
+            killed.start()
+        wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * _WAIT_SECONDS)
+    minutes = (time.monotonic() - began) / 60
+    ended = [made.registry.runs.get(run.id) for run in queued]
+    versions = [len(made.registry.catalog.versions(run.slug)) for run in ended if run.published is not None]
+    maintenance = made.registry.maintenance
+    found = maintenance.unreferenced(timedelta(0))
+    for file in found:
+        maintenance.remove(file, timedelta(0))
+    left = len(maintenance.unreferenced(timedelta(0))) + sum(1 for _ in maintenance.broken())
+    take_ups = sum(run.take_ups for run in ended)
+    return [
+        at_most("kills: runs that are lost", len(ended) - _completed(ended), 0, note=f"{len(ended)} runs"),
+        at_most("kills: versions too many", sum(versions) - len(versions), 0, note=f"{take_ups} take-ups"),
+        at_most("kills: orphans and damaged files after a sweep", left, 0, note=f"{len(found)} before it"),
+        Figure("kills: kills and minutes", f"{kills}; {minutes:.0f}"),
     ]
 
 

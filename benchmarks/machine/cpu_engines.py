@@ -84,7 +84,7 @@ def _alone(engine: str, shapes: Sequence[Shape], threads: int) -> list[dict[str,
 
 def _engine_figures(milliseconds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Figure]:
     for name, rows in milliseconds.items():
-        lowest = min(row["cosine"] for row in rows)
+        lowest = min(row["cosine"] for row in rows if "cosine" in row)
         yield Figure(f"{name}: lowest cosine to float32", f"{lowest:.5f}")
     for rows in zip(*milliseconds.values(), strict=True):
         shape = f"{rows[0]['kind']}, {rows[0]['batch']} x {rows[0]['side']} px"

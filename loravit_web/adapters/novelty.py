@@ -41,7 +41,7 @@ class Novelty:
 
     def residual(self, base: Base, pooled: torch.Tensor) -> torch.Tensor:
         """Return the mean squared residual (B,) of pooled values (B, L, P, D)."""
-        z = (read(self.readout, base, pooled) - self.center) / self.scale
+        z = (read(self.readout, base, pooled).to(self.center.device) - self.center) / self.scale
         inside = z @ self.directions.T
         return ((z**2).sum(dim=1) - (inside**2).sum(dim=1)).clamp(min=0) / z.shape[1]
 

@@ -13,6 +13,7 @@ from loravit_web.access.rights import SHELL
 from loravit_web.cli.shell import (
     AsJson,
     CommandFailed,
+    DeviceName,
     Document,
     current_settings,
     note,
@@ -39,12 +40,13 @@ def serve(
         int | None,
         typer.Option(metavar="N", help="Port to listen on, by default the first free one from 7860."),
     ] = None,
+    device: DeviceName = None,
 ) -> None:
     """Start the web app, like python app.py."""
     pause_collection()
     from loravit_web import opening
 
-    opening.serve(current_settings(), host=host, port=port)
+    opening.serve(current_settings(device=device), host=host, port=port)
 
 
 def worker(
@@ -57,9 +59,10 @@ def worker(
     ] = None,
     worker_id: Annotated[str | None, typer.Option("--id", hidden=True, help="ID of this worker.")] = None,
     node: Annotated[str | None, typer.Option(hidden=True, help="ID of the node that started it.")] = None,
+    device: DeviceName = None,
 ) -> None:
     """Train queued runs in this process, or with --slots in processes of their own."""
-    settings = current_settings()
+    settings = current_settings(device=device)
     if slots is not None:
         _serve_slots(settings, slots)
         return

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from loravit_web.service import Service
 
 Document = dict[str, Any]
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Device: auto, cpu, cuda, cuda:N or mps."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -32,13 +36,16 @@ class CommandFailed(LoraVitError):
     """A command that ended without a result."""
 
 
-def current_settings() -> Settings:
+def current_settings(*, device: str | None = None) -> Settings:
     """Return the settings of the environment.
+
+    Args:
+        device: Device to use instead of that of the environment.
 
     Raises:
         SettingsError: If an environment variable is invalid.
     """
-    return read_settings(os.environ)
+    return read_settings(os.environ if device is None else {**os.environ, "LORAVIT_DEVICE": device})
 
 
 def open_registry() -> Registry:
@@ -60,15 +67,16 @@ def open_runs() -> Iterator[Registry]:
         yield registry
 
 
-def open_service(*, base: str | None = None) -> AbstractContextManager[Service]:
+def open_service(*, base: str | None = None, device: str | None = None) -> AbstractContextManager[Service]:
     """Open the service for training and predictions. Its import takes seconds.
 
     Args:
         base: Base to use instead of the configured one.
+        device: Device to use instead of that of the environment.
     """
     from loravit_web.service import Service
 
-    settings = current_settings()
+    settings = current_settings(device=device)
     if base:
         settings = replace(settings, base=base)
     return closing(Service(settings, progress=progress_printer()))

@@ -25,7 +25,16 @@ from loravit_web.cli.choices import (
     known_encoding,
 )
 from loravit_web.cli.runs import TRAINERS, run_document
-from loravit_web.cli.shell import AsJson, CommandFailed, Document, note, open_service, output, table
+from loravit_web.cli.shell import (
+    AsJson,
+    CommandFailed,
+    DeviceName,
+    Document,
+    note,
+    open_service,
+    output,
+    table,
+)
 from loravit_web.util.console import progress_printer
 from registry import Run, Version
 
@@ -135,6 +144,7 @@ def train(
     refit: Annotated[
         bool | None, typer.Option(help="Fit the head once more on all images, and blend both heads.")
     ] = None,
+    device: DeviceName = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter in this process and publish it."""
@@ -173,7 +183,7 @@ def train(
 
     slugified(name)
     level, names = classes_level(classes_at), known_encoding(encoding)
-    with open_service(base=base) as service:
+    with open_service(base=base, device=device) as service:
         run = trained(
             service,
             data,

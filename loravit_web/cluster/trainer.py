@@ -12,11 +12,13 @@ from uuid import uuid4
 
 from loravit_web.settings.environment import read_settings
 from loravit_web.settings.logs import set_up_logs
+from loravit_web.worker.reaper import Reaper
 from loravit_web.worker.tracking import HEARTBEAT_SECONDS
 from loravit_web.worker.worker import Worker, opened_worker
-from registry import Registry, RegistryError
+from registry import RegistryError
 
 _RETRY_SECONDS = 5.0
+_WATCH_SECONDS = HEARTBEAT_SECONDS / 2
 _LOG = logging.getLogger(__name__)
 
 
@@ -99,7 +101,7 @@ class Trainer:
                 return
             self._worker, self._problem = worker, ""
             ended = threading.Event()
-            reporting = threading.Thread(target=self._report, args=(worker.registry, ended), daemon=True)
+            reporting = threading.Thread(target=self._watch, args=(worker, ended), daemon=True)
             reporting.start()
             try:
                 worker.work()
@@ -107,16 +109,22 @@ class Trainer:
                 ended.set()
                 reporting.join()
 
-    def _report(self, registry: Registry, ended: threading.Event) -> None:
-        """Tell the registry at every heartbeat that this trainer lives, and at last that it has left."""
-        while True:
+    def _watch(self, worker: Worker, ended: threading.Event) -> None:
+        """Do what a supervisor does elsewhere: report as a node, and take runs from silent workers.
+
+        A worker that trains does not look for silent ones itself, and no other process may.
+        """
+        registry = worker.registry
+        reaper = Reaper(registry, take_ups=worker.settings.take_ups)
+        while not ended.is_set():
             try:
-                if ended.is_set():
-                    registry.nodes.leave(self._node)
-                    return
                 registry.nodes.report(self._node, socket.gethostname(), 1)
+                for run in reaper.reap(living=[self._worker_id]):
+                    _LOG.warning("Run %s of %s lost its worker. It is %s now.", run.id, run.slug, run.status)
             except RegistryError as error:
                 _LOG.warning("%s The trainer goes on.", error)
-                if ended.is_set():
-                    return
-            ended.wait(HEARTBEAT_SECONDS)
+            ended.wait(_WATCH_SECONDS)
+        try:
+            registry.nodes.leave(self._node)
+        except RegistryError as error:
+            _LOG.warning("%s The trainer is listed as silent for a day.", error)

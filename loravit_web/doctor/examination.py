@@ -33,7 +33,12 @@ def examine(
         checks: Checks of the registry.
         clock: Returns the current time.
     """
-    findings = [*machine.programs(), *machine.disk(settings), machine.base(settings)]
+    findings = [
+        *machine.programs(),
+        machine.device(settings),
+        *machine.disk(settings),
+        machine.base(settings),
+    ]
     try:
         findings += find_lost(settings)
         if _has_catalog(settings):

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from loravit_web.backbones.device import DeviceUnusable, chosen_device
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
 from loravit_web.doctor.report import Finding
 from loravit_web.settings.environment import Settings
@@ -37,6 +38,15 @@ def programs() -> Iterator[Finding]:
             yield Finding("ok", name, version(name))
         except PackageNotFoundError:
             yield Finding("problem", name, "not installed. Run pip install -r requirements.txt.")
+
+
+def device(settings: Settings) -> Finding:
+    """Report the device that answers and trainings use, and why."""
+    try:
+        found = chosen_device(settings.device)
+    except DeviceUnusable as error:
+        return Finding("problem", "device", str(error))
+    return Finding("ok", "device", f"{found.name}. {found.reason}")
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

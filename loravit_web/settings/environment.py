@@ -27,6 +27,7 @@ PLAIN_GRADIO = "LORAVIT_PLAIN_GRADIO"
 """Variable that turns off the app's changes of Gradio."""
 LOCAL_PROXIES = "127.0.0.1,::1"
 """Proxies that are trusted by default."""
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 
@@ -41,6 +42,8 @@ class Settings:
     Attributes:
         home: Folder of all data. Only uploads use another folder, that of Gradio.
         base: Base to preload: ``embedded`` or the name of a timm model.
+        device: Device of answers and training: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto``
+            is the first GPU of CUDA if there is one, else the CPU.
         artifact_url: Store of published files instead of a folder in ``home``: a folder, or an address for
             fsspec.
         uploads: Gradio's folder of files that are transferred through the page, or None if unknown.
@@ -66,6 +69,7 @@ class Settings:
 
     home: Path
     base: str = "embedded"
+    device: str = "auto"
     artifact_url: str | None = None
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
@@ -231,6 +235,7 @@ def read_settings(
     return Settings(
         home=home,
         base=environ.get("LORAVIT_BASE") or "embedded",
+        device=_device(environ),
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=environ.get("LORAVIT_DATABASE_URL") or None,
@@ -288,6 +293,14 @@ def _executor(environ: Mapping[str, str]) -> Executor:
         if value == executor:
             return cast(Executor, executor)
     raise SettingsError(f"LORAVIT_EXECUTOR is {value}. Set it to one of {', '.join(get_args(Executor))}.")
+
+
+def _device(environ: Mapping[str, str]) -> str:
+    value = environ.get("LORAVIT_DEVICE", "").strip().lower() or "auto"
+    if not _DEVICE.fullmatch(value):
+        raise SettingsError(f"LORAVIT_DEVICE is {value}. Set it to auto, cpu, cuda, cuda:N or mps.")
+    on_zero_gpu = environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+    return "cpu" if value == "auto" and on_zero_gpu else value
 
 
 def _proxies(environ: Mapping[str, str]) -> str:

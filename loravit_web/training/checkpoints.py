@@ -37,8 +37,7 @@ class TrainingState:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation so far, from 1; 0 if there is none yet.
-        best_accuracy: `Evaluation.quality` on the validation split at the best epoch.
-        best_loss: Loss on the validation split at the best epoch.
+        best_loss: Calibrated loss on the validation split at the best epoch.
         seconds: Training time so far in seconds, without pauses.
         averaged: Number of steps in the mean of the parameters.
         curve: Metrics of each epoch.
@@ -46,7 +45,6 @@ class TrainingState:
 
     epoch: int = 0
     best_epoch: int = 0
-    best_accuracy: float = -1.0
     best_loss: float = math.inf
     seconds: float = 0.0
     averaged: int = 0
@@ -95,10 +93,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, identity: str) -> Non
     for i, (current, best, moments) in enumerate(
         zip(checkpoint.parameters, checkpoint.best, checkpoint.moments, strict=True)
     ):
-        tensors[f"parameter.{i}"] = current.detach().clone()
-        tensors[f"best.{i}"] = best.detach().clone()
-        tensors.update({f"{name}.{i}": moments[name].clone() for name in _MOMENTS})
-    tensors.update({f"mean.{i}": mean.clone() for i, mean in enumerate(checkpoint.mean)})
+        tensors[f"parameter.{i}"] = current.detach().cpu().clone()
+        tensors[f"best.{i}"] = best.detach().cpu().clone()
+        tensors.update({f"{name}.{i}": moments[name].cpu().clone() for name in _MOMENTS})
+    tensors.update({f"mean.{i}": mean.cpu().clone() for i, mean in enumerate(checkpoint.mean)})
     document = {
         "identity": identity,
         "dtype": str(checkpoint.dtype).removeprefix("torch."),

@@ -82,7 +82,7 @@ class Evaluation:
 
     @property
     def quality(self) -> float:
-        """The mean average precision if there is one, else the accuracy; epochs are compared by it."""
+        """The mean average precision if there is one, else the accuracy."""
         return self.accuracy if self.mean_average_precision is None else self.mean_average_precision
 
     def as_json(self) -> dict[str, Any]:

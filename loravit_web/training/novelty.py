@@ -95,7 +95,7 @@ def altered_pooled(
         for start in range(0, len(chosen), _BATCH):
             images = [load_stored(path) for path in chosen[start : start + _BATCH]]
             pixels = preprocessing([altered(image, rng) for image in images for _ in range(2)])
-            parts.append(base.trunk(base.embed(pixels), 0, stop).pooled)
+            parts.append(base.trunk(base.embed(pixels), 0, stop).pooled.cpu())
     return torch.cat(parts).clone()
 
 

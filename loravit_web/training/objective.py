@@ -24,6 +24,8 @@ from loravit_web.training.evaluation import (
 )
 from loravit_web.util.labels import Labels
 
+TRAINED_SPREAD = 0.5
+"""Spread of the temperature of a trained head by itself; see `fit_temperature`."""
 _LOWEST_TEMPERATURE = 1e-3
 _NEWTON_STEPS = 20
 _PRIOR = 1e-2

@@ -26,6 +26,8 @@ RAM_LIMIT = 1 << 30
 SCRATCH_SUFFIX = ".tokens"
 """Suffix of the mapped files, which can be computed again."""
 _BATCH = 32
+_GPU_SHARE = 0.25
+"""Fraction of a GPU's free memory that the tokens of a split may take."""
 
 
 class StoredImageUnusable(ImageError):
@@ -46,8 +48,8 @@ class PrefixTokens:
 
     Attributes:
         tokens: Tokens (V, N, T, D) before the first adapted block, for V views of N images with T tokens
-            each, in the precision of the base, in memory or mapped from a file. T is 0 if they
-            were not kept.
+            each, in the precision of the base, in memory, on its GPU, or mapped from a file. T is 0
+            if they were not kept.
         pooled: Float32 `Base.parts` (N, L, P, D) after each of the L blocks of the base, for the plain view.
     """
 
@@ -95,7 +97,11 @@ def compute_prefix_tokens(
     """
     views = 2 if mirror else 1
     kept = base.token_count(preprocessing.image_size) if keep_tokens else 0
-    tokens = _allocate((views, len(paths), kept, base.embed_dim), base.dtype, scratch, ram_limit)
+    shape = (views, len(paths), kept, base.embed_dim)
+    if _fits_on_gpu(base, math.prod(shape)):
+        tokens = torch.empty(shape, dtype=base.dtype, device=base.device)
+    else:
+        tokens = _allocate(shape, base.dtype, scratch, ram_limit)
     parts = (len(paths), base.depth, len(base.parts), base.embed_dim)
     pooled = _allocate(parts, torch.float32, scratch.with_suffix(f".pooled{SCRATCH_SUFFIX}"), ram_limit)
     done = 0
@@ -140,6 +146,14 @@ def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tup
             following = start + _BATCH
             pending = pool.submit(load, following) if following < len(paths) else None
             yield start, current.result()
+
+
+def _fits_on_gpu(base: Base, count: int) -> bool:
+    """Return whether the base is on a GPU that has room for so many values beside the training."""
+    if base.device.type != "cuda":
+        return False
+    free, _total = torch.cuda.mem_get_info(base.device)
+    return bool(count * base.dtype.itemsize <= _GPU_SHARE * free)
 
 
 def _allocate(shape: tuple[int, ...], dtype: torch.dtype, scratch: Path, ram_limit: int) -> torch.Tensor:

@@ -161,7 +161,7 @@ class App:
                 quiet=True,
                 show_error=False,
                 theme=_theme(),
-                css_paths=[Path(__file__).with_name(name) for name in STYLES],
+                css=_styles(),
                 i18n=gradio_words(),
                 head=page_head(plain=self.service.settings.plain_gradio),
                 blocked_paths=[str(folder) for folder in self.service.private_folders],
@@ -292,6 +292,13 @@ def _restore(folder: str | None) -> None:
 def _listens_at(host: str | None) -> str:
     """Return the address on which Gradio will listen."""
     return host or os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0])
+
+
+def _styles() -> str:
+    """Return the styles of the page, without indentation and lines of comments."""
+    text = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in STYLES)
+    lines = map(str.strip, text.splitlines())
+    return "\n".join(line for line in lines if line and not (line.startswith("/*") and line.endswith("*/")))
 
 
 def _theme() -> gr.themes.Base:

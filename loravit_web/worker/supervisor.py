@@ -213,6 +213,7 @@ def _worker_environment(environ: Mapping[str, str], settings: Settings) -> dict[
         **environ,
         "LORAVIT_HOME": str(settings.home),
         "LORAVIT_BASE": settings.base,
+        "LORAVIT_DEVICE": settings.device,
         "LORAVIT_ARTIFACT_URL": settings.artifact_url or "",
         "LORAVIT_DATABASE_URL": settings.database or "",
         "LORAVIT_EXECUTOR": settings.executor,

@@ -16,6 +16,7 @@ import torch
 from loravit_web.access.rights import is_guest
 from loravit_web.backbones import Base, LoadBase, RememberedChoices, load_base, remembered_dtype
 from loravit_web.backbones.base import UnsupportedBase
+from loravit_web.backbones.device import chosen_device
 from loravit_web.catalog.stored_bases import find_base
 from loravit_web.datasets import DatasetStore
 from loravit_web.errors import LoraVitError
@@ -246,6 +247,9 @@ class Worker:
 
     def _loaded(self, name: str, report_progress: ReportProgress) -> tuple[Base, torch.dtype]:
         base = find_base(self.registry, self._load, name, self.settings.bases, report_progress)
+        device = chosen_device(self.settings.device)
+        log_step(f"The base computes on {device.name}. {device.reason}")
+        base = base.cast(torch.float32, device.torch)
         return base, remembered_dtype(base, RememberedChoices(self.settings.measurements))
 
     def _end_process(self) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from loravit_web.cluster.cluster import NAMESPACE, Cluster, NoRay, NotForRay, Pl
 from loravit_web.cluster.trainer import Trainer
 from loravit_web.datasets import DatasetStore
 from loravit_web.settings.environment import Settings
+from loravit_web.worker import reaper
 from loravit_web.worker.worker import Worker
 from registry import Registry
 from tests.training.conftest import Queue, quick
@@ -150,9 +152,13 @@ def test_a_trainer_trains_the_queue_is_listed_as_a_node_and_ends(
     monkeypatch.setattr(os, "environ", dict(os.environ))
     context = SimpleNamespace(get_node_id=lambda: "r1")
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get_runtime_context=lambda: context))
+    monkeypatch.setattr(trainer, "_WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(reaper, "STALE_AFTER", timedelta(seconds=-1))
+    silent = queue(worker="elsewhere", recipe=quick(epochs=1))
     run = queue(recipe=quick(epochs=1))
     training = Trainer({"LORAVIT_HOME": str(settings.home)})
     _wait_for(lambda: registry.runs.get(run.id).status == "completed")
+    _wait_for(lambda: registry.runs.get(silent.id).status == "completed")  # which it took up
     (node,) = registry.nodes.list()
     assert (node.id, node.slots) == (training.state().node, 1)
     assert training.state().is_open

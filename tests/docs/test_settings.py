@@ -24,7 +24,7 @@ VALUES = {
     if (match := re.fullmatch(r"`?([\w.:,~/-]+)`?", default)) and default != "none"
 }
 """Defaults that are values, by variable; the others are described in words."""
-NOT_SETTINGS = {"GRADIO_ANALYTICS_ENABLED", "GRADIO_SERVER_NAME", "GOMP_SPINCOUNT"}
+NOT_SETTINGS = {"GRADIO_ANALYTICS_ENABLED", "GRADIO_SERVER_NAME", "GOMP_SPINCOUNT", "RAY_USAGE_STATS_ENABLED"}
 """Variables that no setting comes from."""
 
 

@@ -164,3 +164,20 @@ def test_an_unknown_executor_is_rejected() -> None:
         SettingsError, match="LORAVIT_EXECUTOR is celery. Set it to one of local, workers, ray"
     ):
         read_settings({"LORAVIT_EXECUTOR": "celery"})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_a_device_can_be_chosen(device: str) -> None:
+    assert read_settings({"LORAVIT_DEVICE": device}).device == device
+
+
+def test_another_device_is_refused() -> None:
+    with pytest.raises(
+        SettingsError, match="LORAVIT_DEVICE is gpu. Set it to auto, cpu, cuda, cuda:N or mps"
+    ):
+        read_settings({"LORAVIT_DEVICE": "gpu"})
+
+
+def test_on_zero_gpu_the_device_is_the_cpu_unless_another_is_named() -> None:
+    assert read_settings({"SPACES_ZERO_GPU": "true"}).device == "cpu"
+    assert read_settings({"SPACES_ZERO_GPU": "true", "LORAVIT_DEVICE": "cuda"}).device == "cuda"

@@ -30,7 +30,7 @@ def a_checkpoint(epoch: int = 3) -> Checkpoint:
         {"exp_avg": a, "exp_avg_sq": b, "step": torch.tensor(float(epoch))}
         for a, b in zip(some(), some(), strict=True)
     ]
-    state = TrainingState(epoch, 2, 0.5, 0.1 + 0.2, 1.5, 7, {1: {"lr": 0.1}, 2: {"lr": 1e-9}})
+    state = TrainingState(epoch, 2, 0.1 + 0.2, 1.5, 7, {1: {"lr": 0.1}, 2: {"lr": 1e-9}})
     return Checkpoint(some(), some(), some(), moments, torch.bfloat16, state)
 
 

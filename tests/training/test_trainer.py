@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from loravit_web.training.checkpoints import CheckpointError
 from loravit_web.training.data import Split, TrainingData
 from loravit_web.training.evaluation import evaluate
 from loravit_web.training.files.reliability import read_reliability
-from loravit_web.training.loop import TrainingDiverged
+from loravit_web.training.loop import TrainingDiverged, TrainingLoop
 from loravit_web.training.novelty import novelty_readout
 from loravit_web.training.objective import objective_of
+from loravit_web.training.prefix import compute_prefix_tokens
 from loravit_web.training.progress import SilentReporter, TrainingStopped
 from loravit_web.training.recipe import Recipe
 from loravit_web.training.trainer import Trained
@@ -157,15 +159,21 @@ def test_a_probe_alone_has_no_first_answer(base: Base, data: TrainingData, tmp_p
 
 
 def test_the_metrics_cover_every_epoch_and_progress_never_decreases(
-    base: Base, data: TrainingData, tmp_path: Path
+    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()
+    losses: list[float] = []
+    real = TrainingLoop._calibrated_loss
+
+    def recorded(self: TrainingLoop, logits: torch.Tensor) -> float:
+        losses.append(real(self, logits))
+        return losses[-1]
+
+    monkeypatch.setattr(TrainingLoop, "_calibrated_loss", recorded)
     trained = train(base, data, quick(epochs=3), tmp_path, recorder)
     assert set(recorder.measured) == {0, 1, 2, 3}
     assert recorder.measured[0] == {"linear_probe_accuracy": trained.probe_validation_accuracy}
-    best = max(
-        (1, 2, 3), key=lambda e: (recorder.measured[e]["val_accuracy"], -recorder.measured[e]["val_loss"])
-    )
+    best = 1 + losses.index(min(losses))
     assert trained.best_epoch == best
     assert recorder.measured[best]["val_accuracy"] == trained.validation.accuracy
     assert recorder.fractions == sorted(recorder.fractions)
@@ -287,15 +295,8 @@ def test_stopping_and_keeping_before_the_first_epoch_ends_keeps_the_probe(
 def test_patience_ends_a_training_that_no_longer_improves(
     base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accuracies = iter([0.5, 0.9, 0.8, 0.9, 0.7, 1.0])
-    objective = type(objective_of(data.train.labels))
-    real = objective.evaluate
-
-    def scripted(self: Any, logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> Any:
-        found = real(self, logits, labels, **options)
-        return found if options else replace(found, accuracy=next(accuracies), loss=1.0)
-
-    monkeypatch.setattr(objective, "evaluate", scripted)
+    losses = iter([0.5, 0.1, 0.2, 0.1, 0.3, 0.0])
+    monkeypatch.setattr(TrainingLoop, "_calibrated_loss", lambda _self, _logits: next(losses))
     trained = train(base, data, quick(epochs=10, patience=2), tmp_path)
     assert (trained.best_epoch, trained.epochs, trained.kept_early) == (2, 4, False)
 
@@ -389,14 +390,18 @@ def test_a_linear_probe_is_trained_by_the_same_loop(base: Base, data: TrainingDa
 
 
 def test_tokens_on_disk_give_the_same_adapter_as_tokens_in_memory(
-    base: Base, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+    base: Base, data: TrainingData, tmp_path: Path, one_thread: None
 ) -> None:
     in_memory = train(base, data, quick(epochs=1), tmp_path / "a")
-    real = trainer.compute_prefix_tokens
-    monkeypatch.setattr(
-        trainer, "compute_prefix_tokens", lambda *args, **options: real(*args, **options, ram_limit=1)
+    mapped = trainer.train(
+        base,
+        torch.float32,
+        data,
+        quick(epochs=1),
+        work=tmp_path / "b",
+        reporter=SilentReporter(),
+        compute=partial(compute_prefix_tokens, ram_limit=1),
     )
-    mapped = train(base, data, quick(epochs=1), tmp_path / "b")
     assert (tmp_path / "b" / "train.tokens").exists()
     assert_bit_equal(in_memory, mapped)
 

@@ -177,12 +177,13 @@ class ChangePanel:
 
     def _allowed(self, facts: AdapterFacts, visitor: Visitor) -> dict[Any, Any]:
         curate, retire = visitor.refusal("curate"), why_not_retire(facts, visitor)
+        above = visitor.refusal("import")  # stands above the list already
         withdrawn, archived = facts.version.withdrawn_at is not None, facts.adapter.archived_at is not None
         return {
-            self.alias_off: _reason(curate),
-            self.texts_off: _reason(curate),
-            self.retire_off: _reason(retire),
-            self.thresholds_off: _reason(curate),
+            self.alias_off: _reason(curate, above),
+            self.texts_off: _reason(curate, above),
+            self.retire_off: _reason(retire, above),
+            self.thresholds_off: _reason(curate, above),
             self.set_thresholds: gr.Button(interactive=curate is None and not withdrawn),
             self.reset_thresholds: gr.Button(
                 interactive=curate is None and not withdrawn and facts.version.thresholds != AS_TRAINED
@@ -347,8 +348,11 @@ def why_not_retire(facts: AdapterFacts, visitor: Visitor) -> str | None:
     return None
 
 
-def _reason(refusal: str | None) -> gr.HTML:
-    return gr.HTML(notice(refusal, title=_("View only.")) if refusal else "", visible=refusal is not None)
+def _reason(refusal: str | None, above: str | None) -> gr.HTML:
+    """Return the notice with a reason, unless the same one is shown above."""
+    if refusal is None or refusal == above:
+        return gr.HTML("", visible=False)
+    return gr.HTML(notice(refusal, title=_("View only.")), visible=True)
 
 
 def typed_thresholds(unlike: object, unsure: object) -> Thresholds:

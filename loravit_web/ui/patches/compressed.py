@@ -15,8 +15,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Encoding = Literal["br", "gzip"]
-_AGAIN_AFTER = 10.0
-"""Seconds after which an answer is compressed again, by then more strongly: the first visitor is served."""
 _QUICK, _STRONG = 5, 11
 """Qualities of Brotli. A first visit's scripts take 0.03 and 0.9 s, and have 251 and 230 kB."""
 _REFUSED = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
@@ -49,23 +47,29 @@ class CompressedEvents:
 
 
 class CompressedAnswers:
-    """Compressed answers by request.
+    """Compressed answers by request. Those that are asked for again are then compressed more strongly.
 
     Args:
         most: Number of answers at which all are dropped, as a client may make up addresses.
-        strong: Number of answers that are compressed again more strongly. A page takes half a second.
-        again_after: Seconds after which that is done.
+        strong: Number of answers that are compressed more strongly. A page takes half a second.
     """
 
-    def __init__(self, most: int, strong: int, again_after: float = _AGAIN_AFTER) -> None:
-        self._most, self._strong, self._again_after = most, strong, again_after
+    def __init__(self, most: int, strong: int) -> None:
+        self._most, self._strong = most, strong
         self._kept: dict[Hashable, Response] = {}
+        self._is_strong: set[Hashable] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     def get(self, asked: Hashable) -> Response | None:
-        """Return the stored answer, or None."""
-        return self._kept.get(asked)
+        """Return the stored answer, or None. It may be replaced by a smaller one afterwards."""
+        answer = self._kept.get(asked)
+        if answer is not None and asked not in self._is_strong and len(self._is_strong) < self._strong:
+            self._is_strong.add(asked)
+            task = asyncio.create_task(self._compress_again(asked, answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return answer
 
     async def keep(
         self,
@@ -90,23 +94,17 @@ class CompressedAnswers:
         told = {**(headers or {}), "Vary": "Accept-Encoding"}
         if encoding is not None:
             told["Content-Encoding"] = encoding
-        answer = Response(body, headers=told, media_type=media_type)
-        self._kept[asked] = answer
-        if encoding == "br" and self._strong > 0:
-            self._strong -= 1
-            task = asyncio.create_task(self._compress_again(asked, answer, content, told))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return answer
+        self._kept[asked] = Response(body, headers=told, media_type=media_type)
+        return self._kept[asked]
 
-    async def _compress_again(
-        self, asked: Hashable, answer: Response, content: bytes, headers: Mapping[str, str]
-    ) -> None:
-        await asyncio.sleep(self._again_after)
+    async def _compress_again(self, asked: Hashable, answer: Response) -> None:
+        if answer.headers.get("content-encoding") != "br":
+            return
         async with self._one_at_a_time:
-            body = await run_sync(_strongly_compressed, content)
+            body = await run_sync(_strongly_compressed, bytes(answer.body))
+        headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
         if self._kept.get(asked) is answer:
-            self._kept[asked] = Response(body, headers=headers, media_type=answer.media_type)
+            self._kept[asked] = Response(body, headers=headers)
 
 
 def _compressed(content: bytes, encoding: Encoding) -> bytes:
@@ -115,5 +113,5 @@ def _compressed(content: bytes, encoding: Encoding) -> bytes:
     return gzip.compress(content, compresslevel=6, mtime=0)
 
 
-def _strongly_compressed(content: bytes) -> bytes:
-    return bytes(brotli.compress(content, quality=_STRONG))
+def _strongly_compressed(body: bytes) -> bytes:
+    return bytes(brotli.compress(brotli.decompress(body), quality=_STRONG))

@@ -18,8 +18,8 @@ _ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 _OWN = ("page", "deep_link", "all_endpoints")
 """Query parameters that Gradio reads. The events of the page read all others."""
 _MOST = 64
-_STRONG = 4
-"""Pages that are compressed again more strongly: the usual ones, and not all that a client makes up."""
+_STRONG = 16
+"""Pages that are compressed more strongly: the usual ones, and not all that a client makes up."""
 _FRAMED = b"script.async = true;\n\t\t\t\tdocument.head.appendChild(script);"
 """Where Gradio loads the script that fits the page into a frame."""
 _PREVIEW = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')

@@ -208,7 +208,7 @@ PATCHES: Sequence[Patch] = (
         texts=(("templates/frontend/index.html", "./assets/"),),
         gains="Gradio's scripts and styles are compressed once, and the browser caches them forever.",
         measured="2026-11-24: the 130 files of a page take the server 120 ms instead of 460 to 580 ms. "
-        "2026-11-30: compressed again more strongly, they have 230 instead of 251 kB.",
+        "2026-11-30: compressed more strongly when asked for again, they have 230 instead of 251 kB.",
         test="tests/ui/patches/test_assets.py::test_a_script_is_compressed_and_never_asked_for_again",
         until="Gradio sends its scripts compressed, with a header that lets browsers cache them.",
     ),

@@ -27,8 +27,8 @@ COLOURS = {"1": "#4f46e5", "2": "#d97706", "3": "#059669", "4": "#db2777", "5": 
 MOST_SMOOTHING = 0.95
 PlotRow = tuple[float, float, str, str]
 """Position on the x-axis, value, number of the run, and label of the run."""
-HINT = gettext_noop("To compare runs, select up to {most} in the column Compare.")
-ONE = gettext_noop("Select another run in the column Compare to compare it with this one.")
+HINT = gettext_noop("To compare runs, tick up to {most} of them.")
+ONE = gettext_noop("Tick another run to compare it with this one.")
 AXES: Mapping[Axis, str] = {"epoch": gettext_noop("Epoch"), "minutes": gettext_noop("Time (min)")}
 """Titles of the x-axes."""
 

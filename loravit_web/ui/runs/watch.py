@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ MAX_POINTS = 500
 WHOLE = "d"
 """Number format of epochs on an axis: integers."""
 _LOSS = {"train_loss": gettext_noop("training"), "val_loss": gettext_noop("validation")}
+_NUMBERS = re.compile(r" \(\d+ images[^()]*\)$")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,11 @@ def state_of(run: Run) -> str:
 
 
 def dataset_line(name: str, images: int, classes: int) -> str:
-    """Return a dataset in a few words, such as ``Signs · 60 images · 4 classes``."""
+    """Return a dataset in a few words, such as ``Signs · 60 images · 4 classes``.
+
+    The names of samples end with their numbers, which are not said twice.
+    """
+    name = _NUMBERS.sub("", name)
     n_images = ngettext("{n} image", "{n} images", images)
     return " · ".join([name, n_images, ngettext("{n} class", "{n} classes", classes)])
 

@@ -13,6 +13,7 @@ from loravit_web.ui.kit.markup import notice
 from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.thumbnails import thumbnail
 from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.runs.watch import dataset_line
 from loravit_web.ui.templates import render
 
 PER_CLASS, IN_ALL = 8, 96
@@ -32,7 +33,7 @@ def found_html(dataset: ImageDataset, images: Mapping[str, Sequence[str]] | None
     return render(
         "train/dataset",
         dataset=dataset,
-        summary=summary_of(dataset),
+        summary=dataset_line(dataset.title, len(dataset.items), len(dataset.classes)),
         counts=counts,
         most=max(sum(numbers.values()) for numbers in counts.values()),
         splits=[split for split in SPLITS if any(numbers[split] for numbers in counts.values())],
@@ -43,11 +44,6 @@ def found_html(dataset: ImageDataset, images: Mapping[str, Sequence[str]] | None
         room=_shown_per_class(dataset),
         skipped_shown=SKIPPED_SHOWN,
     )
-
-
-def summary_of(dataset: ImageDataset) -> str:
-    """Return a dataset in a few words, such as ``pets · 69 images · 4 classes``."""
-    return f"{dataset.title} · {len(dataset.items):,} images · {len(dataset.classes):,} classes"
 
 
 def class_images(dataset: ImageDataset) -> dict[str, list[str]]:
