@@ -151,7 +151,7 @@ def after_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], o
     real = loop.TrainingLoop._step
 
     def at(n: int, act: Callable[[], object]) -> list[int]:
-        def step(self: Any, *args: Any) -> float:
+        def step(self: Any, *args: Any) -> torch.Tensor:
             loss = real(self, *args)
             taken.append(len(taken) + 1)
             if len(taken) == n:
