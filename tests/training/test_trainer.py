@@ -308,9 +308,9 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
     taken = []
     real = loop.TrainingLoop._step
 
-    def step(self: Any, *args: Any) -> float:
+    def step(self: Any, *args: Any) -> torch.Tensor:
         taken.append(1)
-        return value if len(taken) == 5 else real(self, *args)
+        return torch.tensor(value) if len(taken) == 5 else real(self, *args)
 
     monkeypatch.setattr(loop.TrainingLoop, "_step", step)
     with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5. Lower the learning rate"):
@@ -332,11 +332,11 @@ def test_parameters_that_become_nan_in_the_last_step_are_not_kept(
 ) -> None:
     real = loop.TrainingLoop._step
 
-    def step(self: Any, *args: Any) -> float:
+    def step(self: Any, *args: Any) -> torch.Tensor:
         real(self, *args)
         with torch.no_grad():
             self.head.bias[0] = math.nan
-        return 0.5
+        return torch.tensor(0.5)
 
     monkeypatch.setattr(loop.TrainingLoop, "_step", step)
     with pytest.raises(TrainingDiverged, match="loss became NaN at step 3"):
