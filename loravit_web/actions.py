@@ -16,13 +16,7 @@ from loravit_web.catalog.exchange import bundle_of, publish_bundle
 from loravit_web.catalog.hub import Pushed, pull, push
 from loravit_web.catalog.offered_bases import check_offered
 from loravit_web.catalog.stored_bases import new_stored_base
-from loravit_web.datasets import (
-    ArchiveLimits,
-    DatasetStore,
-    ImageDataset,
-    from_hub,
-    open_source,
-)
+from loravit_web.datasets import ArchiveLimits, DatasetStore, ImageDataset, from_hub, open_source
 from loravit_web.datasets.layout.plan import ClassLevel, Level
 from loravit_web.datasets.sources.csv_table.rows import FIND_COLUMNS, Columns
 from loravit_web.datasets.sources.opening import Source

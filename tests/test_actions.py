@@ -14,7 +14,7 @@ import pytest
 from loravit_web.access.rights import LOCAL, RIGHTS, NotAllowed, Right, Visitor, member
 from loravit_web.actions import Actions
 from loravit_web.runs.admission import Admission, QueueFull
-from loravit_web.runs.retry import RunNotRetryable
+from loravit_web.runs.queueing import RunNotRetryable
 from loravit_web.service import Service
 from loravit_web.settings.limits import Limits
 from loravit_web.settings.quota import QuotaReached
@@ -152,6 +152,7 @@ CHANGES: dict[str, Callable[[Actions, Run], object]] = {
     "delete_from_pool": lambda actions, run: actions.delete_from_pool(run.slug),
     "collect": lambda actions, run: actions.collect(run.slug, on=True),
     "queue_training": lambda actions, _run: actions.queue_training(None, "Colours", RECIPE),
+    "queue_sweep": lambda actions, _run: actions.queue_sweep(None, "Colours", []),
     "train_now": lambda actions, _run: actions.train_now(None, "Colours", RECIPE, None),
     "stop": lambda actions, run: actions.stop(run.id, keep=False),
     "resume": lambda actions, run: actions.resume(run.id),

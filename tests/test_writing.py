@@ -30,6 +30,7 @@ WRITERS = (
     "catalog/exchange.py",
     "catalog/publishing.py",
     "runs/queueing.py",
+    "runs/sweeps.py",
     # for the app itself
     "doctor/",
     "expiry.py",
@@ -41,10 +42,12 @@ WRITERS = (
 ALSO: Mapping[str, set[str]] = {
     "access/members.py": {"record_hub_user"},
     "cli/": {"registry.restore"},
+    "cluster/": {"nodes.leave", "nodes.report"},
     "service.py": {"add_bundled", "offer_images", "usage.add"},
 }
 """Others, each with the only changes that it may make: a sign-in through the Hub, a backup that is restored,
-adapters that come with the app, images for other machines, and counts of questions."""
+trainers of a cluster that report, adapters that come with the app, images for other machines, and counts of
+questions."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -147,7 +147,7 @@ def start_cluster(
     with connected(address) as ray_cluster:
         names = ray_cluster.start(settings, trainers, Place(cpus, gpus, memory_gib))
         document = {"address": ray_cluster.address, "trainers": names}
-        output(as_json, document, lambda: f"Started {len(names)} trainers on {document['address']}.")
+        output(as_json, document, lambda: f"Started {_trainers(len(names))} on {document['address']}.")
         if address is None:
             note("Ctrl-C ends this cluster. Its runs wait for another worker, or for its next start.")
             with stop_on_signals(ended, lambda: os._exit(1), grace=60.0):
@@ -188,7 +188,11 @@ def stop_cluster(as_json: AsJson = False) -> None:
 
     with connected(os.environ.get("RAY_ADDRESS") or "auto") as ray_cluster:
         stopped = ray_cluster.stop()
-    output(as_json, {"stopped": stopped}, lambda: f"Stopped {stopped} trainers.")
+    output(as_json, {"stopped": stopped}, lambda: f"Stopped {_trainers(stopped)}.")
+
+
+def _trainers(count: int) -> str:
+    return f"{count} trainer{'' if count == 1 else 's'}"
 
 
 def node_document(node: Node) -> Document:

@@ -97,8 +97,7 @@ class RunActions:
             RegistryError: If there is no such run.
         """
         from loravit_web.datasets import DatasetStore
-        from loravit_web.runs.queueing import environment
-        from loravit_web.runs.retry import retried
+        from loravit_web.runs.queueing import environment, retried
         from loravit_web.training.recipe import Recipe
 
         old = self._own_run(run_id)

@@ -29,7 +29,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
         recipes.append(recipe)
         raise typer.Exit
 
-    monkeypatch.setattr(train, "open_service", lambda *, base: nullcontext(base))
+    monkeypatch.setattr(train, "open_service", lambda *, base, device: nullcontext((base, device)))
     monkeypatch.setattr(train, "trained", trained)
 
     def parse(line: str) -> Recipe:

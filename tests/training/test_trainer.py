@@ -310,7 +310,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_the_step(
 
     def step(self: Any, *args: Any) -> torch.Tensor:
         taken.append(1)
-        return torch.tensor(value) if len(taken) == 5 else real(self, *args)
+        loss: torch.Tensor = torch.tensor(value) if len(taken) == 5 else real(self, *args)
+        return loss
 
     monkeypatch.setattr(loop.TrainingLoop, "_step", step)
     with pytest.raises(TrainingDiverged, match=f"loss became {name} at step 5. Lower the learning rate"):

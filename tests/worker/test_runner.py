@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy import text
 
 from loravit_web.adapters.files.first_answer import (
@@ -211,7 +213,7 @@ def test_a_run_with_a_missing_image_fails_with_its_name(
 def test_a_run_that_diverges_fails_with_the_step(
     queue: Queue, carry_out: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop.TrainingLoop, "_step", lambda *_: float("nan"))
+    monkeypatch.setattr(loop.TrainingLoop, "_step", lambda *_: torch.tensor(math.nan))
     ended = carry_out(queue(worker=WORKER))
     assert (ended.status, ended.error, ended.error_kind) == (
         "failed",

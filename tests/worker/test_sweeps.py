@@ -46,7 +46,7 @@ def worker(settings: Settings, registry: Registry, store: DatasetStore, base: Ba
 
 
 def queued(registry: Registry, base: Base, dataset: ImageDataset, rates: list[float]) -> list[Run]:
-    tries = [Try(replace(quick(epochs=4), lr=rate), {"lr": rate}) for rate in rates]
+    tries = [Try(replace(quick(epochs=4), lr=rate, refit=False), {"lr": rate}) for rate in rates]
     return queue_tries(registry, base, dataset, "colours", tries, actor="ann")
 
 

@@ -185,7 +185,7 @@ def skip_reason(path: str, label: str | None = None) -> str | None:
     if reason is not None or is_image:
         return reason
     if suffix in ARCHIVE_SUFFIXES:
-        return "it is an archive inside the data. Unpack it, and use its folders"
+        return "it is an archive inside the data, not an image. Unpack it, and use its folders"
     foreign = (None if suffix in RAW_SUFFIXES else label) or FOREIGN_SUFFIXES.get(suffix)
     return (
         foreign_reason(foreign)

@@ -241,5 +241,5 @@ def test_an_archive_inside_an_archive_is_called_one(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "a.zip", {"inner.zip": b"PK\x03\x04", "photos.tar.gz": b"\x1f\x8b"})
     with open_source(path) as source:
         assert {entry.reason for entry in source.plan.skipped} == {
-            "it is an archive inside the data. Unpack it, and use its folders"
+            "it is an archive inside the data, not an image. Unpack it, and use its folders"
         }
