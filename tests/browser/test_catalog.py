@@ -54,6 +54,10 @@ def test_words_that_were_typed_before_the_list_came_are_searched_once_it_is_ther
     page.reload()
     page.locator("#catalog-search input, #catalog-search textarea").fill("xyzzy")
     expect(listed).to_contain_text("No matching adapters")
+    for _ in range(100):  # the step of the list comes after that of the card
+        if held:
+            break
+        page.wait_for_timeout(100)
     (arrived,) = held
     with page.expect_response(lambda response: "No matching adapters" in response.text()):
         arrived.continue_()

@@ -21,7 +21,7 @@ class _Seen:
 
     Attributes:
         open: Number of open streams.
-        quiet_since: Time at which the last stream ended, or of the first request for a session without one.
+        quiet_since: Time at which the last stream ended, or of a later request.
     """
 
     open: int
@@ -66,7 +66,8 @@ class Presence:
         if session is None:
             return lambda: False
         with self._lock:
-            self._seen(session)
+            # a page sends its request before it opens the stream for the reply
+            self._seen(session).quiet_since = self._clock()
 
         def is_cancelled() -> bool:
             with self._lock:

@@ -49,6 +49,18 @@ def test_work_of_a_page_that_never_listened_ends_after_a_while() -> None:
     assert is_cancelled()
 
 
+def test_a_request_that_comes_long_after_the_last_stream_waits_for_its_own() -> None:
+    clock = Clock()
+    presence = Presence(clock=clock, grace=5)
+    with presence.listening("a"):
+        pass
+    clock.now = 1000
+    is_cancelled = presence.watch("a")
+    assert not is_cancelled()
+    clock.now = 1006
+    assert is_cancelled()
+
+
 def test_work_without_a_page_goes_on() -> None:
     clock = Clock()
     is_cancelled = Presence(clock=clock).watch(None)
