@@ -65,7 +65,7 @@ def chosen_device(asked: str, hardware: Hardware | None = None) -> Device:
     """
     found = hardware or THIS_MACHINE
     if asked == "cpu":
-        return Device("cpu", "LORAVIT_DEVICE is cpu.")
+        return Device("cpu", "LORAVIT_DEVICE is cpu; auto would use a GPU where there is one.")
     name = {"auto": "cuda:0", "cuda": "cuda:0"}.get(asked, asked)
     fault = _missing(name, found) or found.fault(name)
     if fault is None:

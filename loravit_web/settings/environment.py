@@ -69,7 +69,7 @@ class Settings:
 
     home: Path
     base: str = "embedded"
-    device: str = "auto"
+    device: str = "cpu"
     artifact_url: str | None = None
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
@@ -296,7 +296,7 @@ def _executor(environ: Mapping[str, str]) -> Executor:
 
 
 def _device(environ: Mapping[str, str]) -> str:
-    value = environ.get("LORAVIT_DEVICE", "").strip().lower() or "auto"
+    value = environ.get("LORAVIT_DEVICE", "").strip().lower() or "cpu"
     if not _DEVICE.fullmatch(value):
         raise SettingsError(f"LORAVIT_DEVICE is {value}. Set it to auto, cpu, cuda, cuda:N or mps.")
     on_zero_gpu = environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")

@@ -18,7 +18,7 @@ def hardware(gpus: int = 0, *, mps: bool = False, fault: str | None = None) -> H
         ("auto", hardware(2), "cuda:0", "It is the first GPU."),
         ("auto", hardware(1, fault="A matrix product on cuda:0 is wrong."), "cpu", "A matrix product"),
         ("auto", hardware(mps=True), "cpu", "torch finds no GPU."),
-        ("cpu", hardware(2), "cpu", "LORAVIT_DEVICE is cpu."),
+        ("cpu", hardware(2), "cpu", "LORAVIT_DEVICE is cpu; auto would use a GPU where there is one."),
         ("cuda", hardware(2), "cuda:0", "LORAVIT_DEVICE is cuda."),
         ("cuda:1", hardware(2), "cuda:1", "LORAVIT_DEVICE is cuda:1."),
         ("mps", hardware(mps=True), "mps", "LORAVIT_DEVICE is mps."),

@@ -171,7 +171,11 @@ def test_a_device_can_be_chosen(device: str) -> None:
     assert read_settings({"LORAVIT_DEVICE": device}).device == device
 
 
-def test_another_device_is_refused() -> None:
+def test_the_device_is_the_cpu_unless_another_is_named() -> None:
+    assert read_settings({}).device == "cpu"
+
+
+def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(
         SettingsError, match="LORAVIT_DEVICE is gpu. Set it to auto, cpu, cuda, cuda:N or mps"
     ):
@@ -179,5 +183,5 @@ def test_another_device_is_refused() -> None:
 
 
 def test_on_zero_gpu_the_device_is_the_cpu_unless_another_is_named() -> None:
-    assert read_settings({"SPACES_ZERO_GPU": "true"}).device == "cpu"
+    assert read_settings({"LORAVIT_DEVICE": "auto", "SPACES_ZERO_GPU": "true"}).device == "cpu"
     assert read_settings({"SPACES_ZERO_GPU": "true", "LORAVIT_DEVICE": "cuda"}).device == "cuda"
