@@ -44,7 +44,7 @@ def pick(page: Page, *titles: str) -> None:
 
 SMALL = {"image-size": "56", "blocks": "1", "epochs": "3", "min-steps": "0", "batch-size": "8"}
 """Settings of a training of a few seconds."""
-WATCHED = {**SMALL, "epochs": "40", "patience": "40"}
+WATCHED = {**SMALL, "epochs": "80", "patience": "80"}
 """Settings of one that lasts until others have seen it."""
 LONG = {**SMALL, "epochs": "200", "patience": "200"}
 """Settings of one that is still there when something is done to it."""
