@@ -18,7 +18,7 @@ NAMESPACE, PREFIX = "loravit", "trainer-"
 ANSWER_SECONDS, STOP_SECONDS = 10.0, 30.0
 """Seconds that a trainer has to answer, and to hand its run back."""
 MEMORY_GIB = 2.0
-"""Memory that Ray reserves for a trainer: a training with the preset Balanced on 1,000 images takes less."""
+"""Memory that Ray reserves for a trainer, unless the caller says otherwise."""
 _STORE_PREFIXES = ("AWS_", "FSSPEC_", "GOOGLE_", "AZURE_", "HF_")
 
 

@@ -28,8 +28,8 @@ class TrainerState:
 
     Attributes:
         machine: Name of its machine.
-        node: Id under which the registry lists it as a node.
         ray_node: Id of the node of the cluster.
+        node: Id under which the registry lists it as a node.
         is_open: Whether it has opened the registry.
         problem: Why it has not, or an empty text.
     """
