@@ -49,6 +49,8 @@ RECIPE = Recipe(image_size=32, epochs=3, min_steps=0, batch_size=8, adapter=ViTA
 """A training of well under a second on the tiny base."""
 SCRYPT = {"COST": passwords.COST, "PARALLEL": passwords.PARALLEL}
 """The app's parameters of scrypt, with which one hash takes 0.4 s."""
+WAITING = "tests/worker/test_nodes.py"
+"""File whose tests wait for nodes that are killed or cut off."""
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
@@ -67,8 +69,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests before ``-m`` chooses among them."""
+    """Mark tests before ``-m`` chooses among them; those that mostly wait come first, while others compute."""
     markers.mark(items)
+    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
 
 
 def tiny_base(*, seed: int = 0, depth: int = 3, patch_size: int = 8, name: str = "tiny") -> Base:
