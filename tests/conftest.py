@@ -69,7 +69,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests before ``-m`` chooses among them; those that mostly wait come first, while others compute."""
+    """Mark tests before ``-m`` chooses among them; those that mostly wait come first."""
     markers.mark(items)
     items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
 
