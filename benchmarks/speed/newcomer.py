@@ -48,7 +48,7 @@ WATCH = """() => {
 
 @dataclass
 class Walk:
-    """What somebody did, in one window.
+    """What a newcomer did, in one window.
 
     Attributes:
         seconds: Time of each step on the page and the machine, by its name.
@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         ):
             for window, own in zip(WINDOWS, zips, strict=True):
                 figures += _figures(_walk(browser, url, window, own), window)
-    return show("somebody new, from the first page to an answer beside others", figures)
+    return show("a newcomer, from the first page to an answer beside others", figures)
 
 
 def _zip(options: argparse.Namespace, folder: Path, offset: int) -> Path:

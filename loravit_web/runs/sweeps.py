@@ -11,9 +11,10 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args, get_type_hints
 from uuid import uuid4
 
+from loravit_web.adapters.config import ViTAdapterConfig
 from loravit_web.errors import LoraVitError
 from loravit_web.runs.queueing import create_run
 from loravit_web.training.command_line import OPTIONS, recipe_from_options
@@ -31,12 +32,6 @@ SAME_FOR_ALL = ("seed", "max-images", "validation-fraction")
 """Options that decide which images the runs are compared on, so a sweep has one value for them."""
 _TRUNK_FIRST = ("image-size", "blocks", "adapter-type", "mirror")
 """Options that change the prefix tokens. Runs that agree in them come one after the other and share these."""
-_TEXTS = ("targets", "adapter-type", "pooling", "readout")
-_WHOLE = (
-    *("image-size", "blocks", "rank", "prefix-length", "epochs", "min-steps", "batch-size", "max-images"),
-    *("patience", "seed"),
-)
-_SWITCHES = ("rslora", "mirror", "floor", "average")
 _DRAWS_PER_RUN = 100
 
 
@@ -63,6 +58,19 @@ class Between:
 
 
 Choice = tuple[Value, ...] | Between
+
+
+def _kinds() -> dict[str, type]:
+    """Return the type of each option's values, as the fields of a recipe have it: bool, int, float or str."""
+    hints = {**get_type_hints(ViTAdapterConfig), **get_type_hints(Recipe)}
+    kinds: dict[str, type] = {}
+    for field, option in OPTIONS.items():
+        types = (hints[field], *get_args(hints[field]))
+        kinds[option] = next((kind for kind in (bool, int, float) if kind in types), str)
+    return kinds
+
+
+_KINDS: Mapping[str, type] = _kinds()
 
 
 @dataclass(frozen=True)
@@ -195,9 +203,10 @@ def _listed(name: str, choice: Choice) -> tuple[Value, ...]:
 
 def _choice(option: str, text: str) -> Choice:
     low, dots, high = text.partition("..")
-    if dots and option not in (*_TEXTS, *_SWITCHES):
+    kind = _KINDS[option]
+    if dots and kind in (int, float):
         ends = sorted(float(_value(option, end)) for end in (low, high))
-        return Between(ends[0], ends[1], option in _WHOLE)
+        return Between(ends[0], ends[1], kind is int)
     return tuple(dict.fromkeys(_value(option, part) for part in _parts(text)))
 
 
@@ -210,11 +219,10 @@ def _parts(text: str) -> Iterator[str]:
 
 def _value(option: str, text: str) -> Value:
     """Return a value of an option. Lists inside of a value are separated by ``+``."""
-    if option in ("targets", "readout"):
+    kind = _KINDS[option]
+    if kind is str:
         return text.replace("+", ",")
-    if option in _TEXTS:
-        return text
-    if option in _SWITCHES:
+    if kind is bool:
         if text not in ("yes", "no"):
             raise SweepError(f"{text!r} is not a value of {option}. Use yes or no.")
         return text == "yes"
@@ -222,10 +230,10 @@ def _value(option: str, text: str) -> Value:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number) or (option in _WHOLE and number != int(number)):
-        kind = "whole number" if option in _WHOLE else "number"
-        raise SweepError(f"{text!r} is not a value of {option}. Use a {kind}.")
-    return int(number) if option in _WHOLE else number
+    if not math.isfinite(number) or (kind is int and number != int(number)):
+        needed = "whole number" if kind is int else "number"
+        raise SweepError(f"{text!r} is not a value of {option}. Use a {needed}.")
+    return int(number) if kind is int else number
 
 
 def _shown(value: Value) -> str:

@@ -34,7 +34,7 @@ from loravit_web.training.recipe import Recipe
 EVALUATION_BATCH = 128
 """Number of images per batch of an evaluation."""
 _CHECKED_STEPS = 10
-"""On another device than the CPU the loss of one step in so many is read."""
+"""On another device than the CPU, number of steps after which a loss is read again."""
 _COMPILER = "torch._dynamo"
 
 

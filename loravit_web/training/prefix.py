@@ -149,7 +149,7 @@ def _loaded(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[tup
 
 
 def _fits_on_gpu(base: Base, count: int) -> bool:
-    """Return whether the base is on a GPU that has room for so many values beside the training."""
+    """Return whether the base is on a GPU that has room for a number of values beside the training."""
     if base.device.type != "cuda":
         return False
     free, _total = torch.cuda.mem_get_info(base.device)

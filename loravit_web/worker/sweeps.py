@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def rungs(epochs: int) -> tuple[int, ...]:
-    """Return the epochs after which a run of so many epochs is compared."""
+    """Return the epochs after which a run with a number of epochs is compared."""
     return tuple(sorted({math.ceil(fraction * epochs) for fraction in RUNGS} - {epochs}))
 
 

@@ -15,13 +15,9 @@ class TokenCache:
     """Computes prefix tokens once for trainings with the same trunk and image size, one after the other.
 
     Tokens that have to be mapped from a file are not kept, and neither are those of other settings.
-
-    Attributes:
-        hits: How often tokens were returned that an earlier training computed.
     """
 
     def __init__(self) -> None:
-        self.hits = 0
         self._settings: tuple[Any, ...] = ()
         self._kept: dict[tuple[Path, ...], PrefixTokens] = {}
 
@@ -45,7 +41,6 @@ class TokenCache:
         key = (*paths, Path("mirrored" if mirror else "plain"))
         kept = self._kept.get(key)
         if kept is not None:
-            self.hits += 1
             progress(1.0)
             return kept
         computed = compute_prefix_tokens(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from loravit_web.runs.sweeps import Between, SweepError, changed_text, parse_choices, tries
+from loravit_web.training.command_line import OPTIONS
 from loravit_web.training.recipe import RecipeError
 
 
@@ -41,6 +44,20 @@ def test_lists_inside_of_a_value_are_joined_by_plus_signs() -> None:
     planned = tries("quick", parse_choices(["targets=q+v,qkv", "readout=auto,cls@12"]), draws=None)
     assert planned[0].recipe.adapter.target_modules == ("q", "v")
     assert len(planned) == 4
+
+
+@pytest.mark.parametrize("option", ["rslora", "mirror", "floor", "average", "refit"])
+def test_what_is_on_or_off_is_yes_or_no(option: str) -> None:
+    assert parse_choices([f"{option}=yes,no"]) == {option: (True, False)}
+
+
+@pytest.mark.parametrize("option", OPTIONS.values())
+def test_every_option_of_a_training_takes_a_value(option: str) -> None:
+    taken = []
+    for text in ("no", "1", "mean"):
+        with suppress(SweepError):
+            taken += [*parse_choices([f"{option}={text}"]).values()]
+    assert taken
 
 
 def test_a_range_has_whole_numbers_for_options_that_count() -> None:

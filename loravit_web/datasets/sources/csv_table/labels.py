@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from loravit_web.datasets.errors import InvalidCsv, NoLabelColumns
+from loravit_web.datasets.sources.csv_table.columns import LABEL, PATH, SPLIT
 from loravit_web.datasets.sources.scan import clean_class_name
 from loravit_web.util.labels import Labels
 
 Cells = Sequence[str]
 """Stripped cells of a row, as many as the header has."""
 
-PATH, SPLIT, LABEL = "path", "split", "label"
 SEVERAL = ("labels", "tags")
 """Names of a column whose cells hold several labels."""
 SEPARATORS = (";", "|", ",")
