@@ -250,11 +250,10 @@ def sweep(
             note(f"training {len(queued)} runs of the sweep {group[:8]}")
             _train_queue(service, tell)
         runs = [service.registry.runs.get(run.id) for run in queued]
-        scores = service.registry.search.run_summaries([run.id for run in runs], "val_accuracy")
-        rows = [
-            {**run_document(run), "val_accuracy": scores[run.id].maximum if run.id in scores else None}
-            for run in runs
-        ]
+        search, ids = service.registry.search, [run.id for run in runs]
+        best = {run_id: one.maximum for run_id, one in search.run_summaries(ids, "val_accuracy").items()}
+        scores = {**best, **search.published_accuracies(ids)}
+        rows = [{**run_document(run), "val_accuracy": scores.get(run.id)} for run in runs]
     document = {"group": group, "runs": rows}
     columns = ["run", "status", "tries", "val_accuracy", "published", "note"]
     shown = [{**row, "run": str(row["run"])[:8], "tries": _tries_text(row)} for row in rows]

@@ -37,7 +37,7 @@ from registry.queries import (
 )
 from registry.records import Split
 from registry.run_records import MetricSummary, RunStatus
-from registry.runs.search import find_summaries, run_page, status_counts
+from registry.runs.search import find_published_accuracies, find_summaries, run_page, status_counts
 from registry.visibility import Visibility
 
 MAX_FACETS = 200
@@ -124,6 +124,11 @@ class Search:
         """Return the last, smallest and largest value of a metric, for each of the runs that logged it."""
         with self._database.reading() as session:
             return find_summaries(session, run_ids, key)
+
+    def published_accuracies(self, run_ids: Collection[str]) -> dict[str, float]:
+        """Return the validation accuracy of the newest version of each of the runs that published one."""
+        with self._database.reading() as session:
+            return find_published_accuracies(session, run_ids)
 
     def stale_summaries(self) -> tuple[str, ...]:
         """Return the slugs of adapters whose summary is missing or differs from their rows."""

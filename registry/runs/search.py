@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry.database.models import DatasetRow, RunRow, RunSummaryRow
+from registry.database.models import DatasetRow, EvaluationRow, RunRow, RunSummaryRow, VersionRow
 from registry.queries import RunPage, RunQuery, pages_of, storable, words_of
 from registry.run_records import MetricSummary, RunStatus
 from registry.runs.metrics import summary_of
@@ -60,6 +60,19 @@ def find_summaries(session: Session, run_ids: Collection[str], key: str) -> dict
         .where(visibility_of(session).shows(RunRow.created_by))
     )
     return {row.run_id: summary_of(row) for row in rows}
+
+
+def find_published_accuracies(session: Session, run_ids: Collection[str]) -> dict[str, float]:
+    """Return the validation accuracy of the newest version of each of the runs that published one."""
+    rows = session.execute(
+        select(VersionRow.run_id, EvaluationRow.accuracy)
+        .join(EvaluationRow, EvaluationRow.version_id == VersionRow.id)
+        .join(RunRow, RunRow.id == VersionRow.run_id)
+        .where(VersionRow.run_id.in_(run_ids), EvaluationRow.split == "validation")
+        .where(visibility_of(session).shows(RunRow.created_by))
+        .order_by(VersionRow.id)
+    )
+    return {run_id: accuracy for run_id, accuracy in rows if run_id is not None}
 
 
 def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:

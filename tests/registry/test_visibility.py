@@ -12,6 +12,7 @@ from registry import (
     AdapterQuery,
     DatasetClass,
     NewDataset,
+    NewEvaluation,
     NewRun,
     NewVersion,
     NotFound,
@@ -51,6 +52,7 @@ def runs(registry: Registry, new_run: MakeRun, new_version: MakeVersion) -> dict
                 run_id=run.id,
                 class_names=(f"{owner}-a", f"{owner}-b"),
                 tags=(f"tag-{owner}",),
+                evaluations=(NewEvaluation("validation", 10, 0.75, 0.5, 0.625),),
             ),
             actor=owner,
         )
@@ -95,6 +97,7 @@ def test_lists_and_totals_exclude_hidden_runs(second: Registry, runs: dict[str, 
     assert second.search.runs(RunQuery()).total == 2
     assert second.search.runs(RunQuery(text="guest-1")).total == 0
     assert second.search.run_summaries([hidden], "val_accuracy") == {}
+    assert second.search.published_accuracies([hidden, runs["ann"].id]) == {runs["ann"].id: 0.75}
     assert hidden not in [run.id for run in second.runs.list()]
     assert hidden not in [run.id for run in second.runs.progress(20, active=20)]
     assert second.runs.count("completed") == 2
@@ -207,6 +210,7 @@ def test_every_query_for_owned_rows_filters_by_owner(
     second.search.facets(AdapterQuery())
     second.search.runs(RunQuery(text="ann"))
     second.search.run_summaries([run], "val_accuracy")
+    second.search.published_accuracies([run])
     second.catalog.adapters()
     second.catalog.versions("of-ann")
     second.catalog.events("of-ann")

@@ -180,7 +180,8 @@ def _nodes(seen: Seen) -> gr.HTML:
 
 def _scores(seen: Seen, runs: Collection[Run]) -> Scores:
     search, ids = seen.registry.search, [run.id for run in runs]
+    best = {run_id: one.maximum for run_id, one in search.run_summaries(ids, BEST).items()}
     return Scores(
-        best={run_id: one.maximum for run_id, one in search.run_summaries(ids, BEST).items()},
+        accuracy={**best, **search.published_accuracies(ids)},
         probe={run_id: one.last for run_id, one in search.run_summaries(ids, PROBE).items()},
     )

@@ -67,11 +67,11 @@ class Scores:
     """Accuracies of runs by their ID.
 
     Attributes:
-        best: Best validation accuracy.
+        accuracy: Validation accuracy of the published version, or the best one of the epochs without one.
         probe: Accuracy of the probe.
     """
 
-    best: Mapping[str, float]
+    accuracy: Mapping[str, float]
     probe: Mapping[str, float]
 
 
@@ -173,13 +173,12 @@ def _sweep(run: Run) -> str:
 
 
 def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dict[str, str]:
-    best, probe = scores.best.get(run.id), scores.probe.get(run.id)
-    change = None if best is None or probe is None else round(100 * (best - probe), 1)
-    if best is None and _publishes_probe(run):
-        best = probe
+    is_probe, probe = _publishes_probe(run), scores.probe.get(run.id)
+    accuracy = scores.accuracy.get(run.id, probe if is_probe else None)
+    change = None if is_probe or accuracy is None or probe is None else round(100 * (accuracy - probe), 1)
     return {
         **({gettext_noop("Owner"): owner} if owner is not None else {}),
-        gettext_noop("Best accuracy"): "–" if best is None else f"{best:.1%}",
+        gettext_noop("Accuracy"): "–" if accuracy is None else f"{accuracy:.1%}",
         gettext_noop("vs. probe"): "–" if change is None else f"{change:+.1f}".replace("-", "−"),
         gettext_noop("Preset"): str(run.config.get("preset", "–")).capitalize(),
         gettext_noop("Duration"): "–" if run.seconds is None else duration(run.seconds),

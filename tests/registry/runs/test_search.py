@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from registry import UNKNOWN, InvalidQuery, NewRun, Registry, Run, RunQuery
+from registry import UNKNOWN, InvalidQuery, NewEvaluation, NewRun, NewVersion, Registry, Run, RunQuery
 
 MakeRun = Callable[..., NewRun]
 
@@ -94,3 +94,17 @@ def test_the_summaries_of_many_runs_are_read_together(registry: Registry, histor
         history[0].id: 0.5,
         history[1].id: 0.75,
     }
+
+
+def test_a_run_has_the_validation_accuracy_of_the_newest_version_that_it_published(
+    registry: Registry, new_run: MakeRun, new_version: Callable[..., NewVersion]
+) -> None:
+    run = registry.runs.create(new_run(), worker="w")
+    other = registry.runs.create(new_run(), worker="w")
+    for weights, accuracy in ((b"1", 0.5), (b"2", 0.75)):
+        results = (
+            NewEvaluation("validation", 8, accuracy, 0.5, 0.5),
+            NewEvaluation("test", 8, 0.25, 0.5, 0.5),
+        )
+        registry.catalog.publish(new_version(weights, run_id=run.id, evaluations=results), actor="ann")
+    assert registry.search.published_accuracies([run.id, other.id]) == {run.id: 0.75}

@@ -48,12 +48,14 @@ def table(
 ) -> str:
     """The table, a minute after the runs began; ``scores`` are those of every run."""
     given = {name: {one.id: score for one in runs} for name, score in scores.items()}
-    found = Scores(best=given.get("best", {}), probe=given.get("probe", {}))
+    found = Scores(accuracy=given.get("accuracy", {}), probe=given.get("probe", {}))
     return runs_table(runs, found, chosen, compared, now=MOMENT + timedelta(minutes=1), own_names=("ann",))
 
 
 def test_a_row_is_named_by_adapter_and_version_and_compares_with_the_probe() -> None:
-    html = table([run("completed", published="cups@2", config={"preset": "draft"})], best=0.714, probe=0.924)
+    html = table(
+        [run("completed", published="cups@2", config={"preset": "draft"})], accuracy=0.714, probe=0.924
+    )
     assert ">Cups · v2</a>" in html
     assert 'aria-label="Compare Cups · v2, 1 min ago"' in html
     for cell in ("71.4%", "−21.0", "Draft", "1 min ago"):
@@ -65,7 +67,7 @@ def test_a_row_is_named_by_adapter_and_version_and_compares_with_the_probe() -> 
 def test_a_run_without_epochs_has_the_accuracy_of_its_probe() -> None:
     instant = run("completed", config={"preset": "instant", "adapter": {"adapter_type": "PROBE"}})
     html = table([instant], probe=0.924)
-    assert re.findall(r'<td data-label="(?:Best accuracy|vs. probe)">([^<]+)<', html) == ["92.4%", "–"]
+    assert re.findall(r'<td data-label="(?:Accuracy|vs. probe)">([^<]+)<', html) == ["92.4%", "–"]
 
 
 def test_a_row_of_a_sweep_says_what_it_tries() -> None:
