@@ -115,6 +115,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     # training goes on and is shown again after a reload, and its data are no longer asked about
     open_tab(page, "Use")
     open_tab(page, "Train")
+    expect(page).to_have_url(re.compile("tab=train"))
     page.reload()
     expect(page.locator("#train-progress")).to_contain_text("Paints")
     expect(page.locator("#train-accuracy")).to_be_visible(timeout=TRAINED)

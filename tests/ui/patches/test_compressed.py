@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from loravit_web.ui.patches.compressed import CompressedAnswers, CompressedEvents, encoding_of
+from tests.aside import run_aside
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_an_answer_that_is_asked_for_again_is_compressed_more_strongly() -> None
         assert answers.get("other") is other is answers.get("other")  # no more than one is
         return [len(first.body), len(again.body)]
 
-    first, again = asyncio.run(sizes())
+    first, again = run_aside(sizes())
     assert again < first
 
 
