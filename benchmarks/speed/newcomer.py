@@ -85,9 +85,7 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        zips = [
-            _zip(options, Path(folder) / f"own-{window['width']}.zip", window["width"]) for window in WINDOWS
-        ]
+        zips = [_zip(options, Path(folder), window["width"]) for window in WINDOWS]
         with (
             running_app(with_bases(Path(folder) / "home"), bundled=True) as url,
             chromium() as browser,

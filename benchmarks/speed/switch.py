@@ -1,7 +1,7 @@
 """Another task on an image already shown: from the click in Chromium to the new bars.
 
-What the chips offer is answered ahead while nobody asks, so it matters when the click comes: after somebody
-has looked at the first answer, or at once.
+What the chips offer is answered ahead while no request waits, so it matters when the click comes: after the
+visitor has looked at the first answer, or at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from loravit_web.adapters import ViTAdapterConfig
 
 TASKS, SIDE, ROUNDS = 8, 224, 4
 LOOK = 2000
-"""Milliseconds that somebody looks at the first answer."""
+"""Milliseconds for which the visitor looks at the first answer."""
 CLICK = """([number, cards]) => new Promise((done) => {
   const answers = document.querySelector("#use-answers");
   const box = document.querySelectorAll("#use-quick input[type=checkbox]")[number];
