@@ -1,4 +1,4 @@
-"""The Catalog tab by keyboard, by link, and while somebody else changes it."""
+"""The Catalog tab by keyboard, by link, and while another person changes it."""
 
 from __future__ import annotations
 

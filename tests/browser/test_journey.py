@@ -174,7 +174,7 @@ def test_from_a_zip_to_two_answers_side_by_side(
     open_tab(page, "Runs")
     expect(page.locator("#runs-table")).to_contain_text("Paints · v1")
 
-    # whoever trained it finds it where they left it
+    # the page finds it where it was left
     page.reload()
     open_tab(page, "Train")
     expect(page.locator("#train-result")).to_contain_text("paints@1")

@@ -1,4 +1,4 @@
-"""From what somebody typed to the name of an adapter."""
+"""The name of an adapter, from what a person typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change will do is said before it is done, and so is what nobody can do."""
+"""The effect of a change is told before the change, and so is what cannot be done."""
 
 from __future__ import annotations
 

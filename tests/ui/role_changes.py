@@ -48,7 +48,7 @@ def ended(team: Team, name: str) -> Given:
 
 
 def one_image_less(team: Team, name: str) -> Sheet:
-    """A correction that nobody else makes: another image is left out for each person."""
+    """A correction of its own for each person: another image is left out."""
     fingerprint = team.run.dataset.fingerprint
     item = team.service.datasets.load(fingerprint).items[len(name)]
     return Sheet(fingerprint, (), changes={key_of(item): None})
@@ -127,7 +127,7 @@ def one_image_more(team: Team, name: str) -> Given:
 
 
 def a_new_adapter(team: Team, name: str) -> str:
-    """Another adapter of ed's, for somebody to retire."""
+    """Another adapter of ed's, to be retired."""
     bundle = replace(read_bundle(exported(team.service.registry, "colours@1")[1]), name=f"old-{name}")
     return publish_bundle(team.service.registry, team.service.base_for, bundle, actor="ed").ref
 
@@ -169,7 +169,7 @@ def changed_thresholds(team: Team, name: str) -> Given:
 
 
 def texts_now(team: Team) -> Texts:
-    """What a card shows before somebody edits it."""
+    """What a card shows before it is edited."""
     service = team.service
     return texts_of(read_facts(service.registry, service.predictor, "colours@1"))
 

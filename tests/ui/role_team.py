@@ -1,4 +1,4 @@
-"""A running app of a team whose events are called over plain HTTP, by members of every role and by nobody."""
+"""A running app of a team whose events are called over plain HTTP, as members of every role and as guests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Team:
         return self.app.service
 
     def client(self, name: str | None) -> httpx.Client:
-        """A client signed in as somebody or nobody, the same one each time, as signing in is slow."""
+        """A client that is signed in or not, the same one each time, because signing in is slow."""
         if name not in self.clients:
             client = self.clients[name] = httpx.Client(base_url=self.url.rstrip("/"), timeout=60)
             if name is not None:

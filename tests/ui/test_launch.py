@@ -35,7 +35,7 @@ def opened(settings: Settings) -> App:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, httpx.Client]]:
-    """An app with small limits and somebody who talks to it."""
+    """An app with small limits and a client of it."""
     folder = tmp_path_factory.mktemp("launch")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))

@@ -1,4 +1,4 @@
-"""How often each visitor may ask, whoever they are."""
+"""How many requests each visitor may send."""
 
 from __future__ import annotations
 

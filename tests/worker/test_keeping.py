@@ -1,4 +1,4 @@
-"""Checkpoint and log of a run are stored while it trains, and removed when nobody needs them."""
+"""Checkpoint and log of a run are stored while it trains, and removed when they are not needed any more."""
 
 from __future__ import annotations
 

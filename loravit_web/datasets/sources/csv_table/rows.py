@@ -151,7 +151,7 @@ def _split_columns(
     """Return the columns of the splits, best first; a column of numbers is refused.
 
     Raises:
-        InvalidCsv: If the splits are numbers, whose meaning nobody can know.
+        InvalidCsv: If the splits are numbers, whose meaning cannot be known.
     """
     if columns.split == NO_COLUMN:
         return []
