@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loravit_web.ui.patches.compressed import CompressedAnswers, encoding_of
+from loravit_web.ui.patches.script_searches import without_searches
 
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 TOGETHER = "/assets/together.css"
@@ -59,6 +60,7 @@ class KeptAssets:
         if not all(file.is_file() for file in files):
             return None
         content = await run_sync(lambda: b"\n".join(file.read_bytes() for file in files))
+        content = without_searches(content)
         return await self._kept.keep(asked, content, encoding, _TYPES[names[0].rpartition(".")[2]], _FOR_EVER)
 
     def _names(self, scope: Scope) -> Sequence[str]:

@@ -213,6 +213,15 @@ PATCHES: Sequence[Patch] = (
         until="Gradio sends its scripts compressed, with a header that lets browsers cache them.",
     ),
     Patch(
+        place="patches/script_searches.py",
+        kind="speed",
+        gains="Two searches through all components are left out while the page opens.",
+        measured="2026-12-01: the browser computes for 0.31 instead of 0.40 s until the tab Train appears.",
+        test="tests/ui/patches/test_script_searches.py::"
+        "test_gradio_has_each_search_once_and_it_is_served_without",
+        until="Gradio opens a page of 500 components without them.",
+    ),
+    Patch(
         place="scripts/patches/styles.js",
         kind="speed",
         texts=(("templates/frontend/index.html", "./assets/"),),
