@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.learning.bundled import TASKS
 from benchmarks.speed import export_pages
 from benchmarks.support.homes import embedded_base
 from benchmarks.support.report import Figure, at_least, at_most, save, show
@@ -34,15 +35,6 @@ from loravit_web.runtime.model import preprocessed
 MEGABYTE = 1e6
 STARTS = 5
 """Number of starts of the runtime, of which the median counts."""
-JUDGED: Mapping[str, str] = {
-    "everyday-objects": "cifar",
-    "magnetic-tiles": "tiles",
-    "handwritten-digits": "sample:digits",
-    "scene-shape": "sample:shapes",
-    "scene-count": "sample:counts",
-    "scene-texture": "sample:textures",
-}
-"""Data of the bundled tasks whose accuracy is compared."""
 _FIRST_ANSWER = (
     "import sys; from loravit_web.runtime import load; print(load(sys.argv[1]).classify(sys.argv[2], "
     "[sys.argv[3]])[0].text)"
@@ -173,9 +165,9 @@ def _accuracies(
 ) -> Iterator[Figure]:
     """Accuracy that smaller weights lose, in points, on test images or on those of the training."""
     store = DatasetStore(folder / "datasets")
-    for slug, data in JUDGED.items():
-        source = {"cifar": options.cifar, "tiles": options.tiles}.get(data, data)
-        dataset = store.import_source(source)
+    zips = argparse.Namespace(cifar=options.cifar, tiles=options.tiles)
+    for slug, bundled in TASKS.items():
+        dataset = store.import_source(bundled.data(zips, folder))
         items = dataset.select("test") or dataset.items
         indices = stratified_subset([item.label for item in items], options.images, seed=0)
         chosen = [items[index] for index in indices]

@@ -20,7 +20,7 @@ from loravit_web.ui.kit.markup import (
     evaluation_table,
     notice,
 )
-from loravit_web.ui.language.texts import _, gettext_noop, ngettext
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, numeral
 from loravit_web.ui.runs.watch import dataset_line
 from loravit_web.ui.templates import render
 from registry import ABSENT, AliasMove, AuditEvent, Lineage
@@ -163,14 +163,14 @@ def _related(lineage: Lineage) -> dict[str, str]:
         more = same.n_versions - NAMES_SHOWN
         named = ", ".join(same.versions[:NAMES_SHOWN])
         facts[_("From the same dataset")] = (
-            named if more <= 0 else _("{names} and {n} more", names=named, n=f"{more:,}")
+            named if more <= 0 else _("{names} and {n} more", names=named, n=numeral(more))
         )
     return facts
 
 
 def _usage(facts: AdapterFacts) -> list[list[str]]:
     return [
-        [str(number), f"{total.n:,}", f"{total.errors:,}", _milliseconds(total.mean_ms)]
+        [str(number), numeral(total.n), numeral(total.errors), _milliseconds(total.mean_ms)]
         for number, total in sorted(facts.usage.items(), reverse=True)
     ]
 
@@ -219,7 +219,7 @@ def _version(number: int | None) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} ms"
+    return "–" if value is None else f"{numeral(value, ',.0f')} ms"
 
 
 def _setting(key: str, value: Any) -> str:

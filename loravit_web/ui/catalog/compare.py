@@ -14,7 +14,7 @@ from loravit_web.runs.compared_versions import ComparedVersions, Disagreement, c
 from loravit_web.ui.kit.markup import with_interval
 from loravit_web.ui.kit.served import file_link
 from loravit_web.ui.kit.thumbnails import thumbnail
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.ui.language.words import split_name
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
@@ -74,7 +74,7 @@ def compared_html(seen: Seen, refs: tuple[str, str]) -> Markup:
 def points(change: float | None) -> str:
     """Return a difference of two fractions as text, such as ``−28.6``; empty if there is none."""
     rounded = 0.0 if change is None else round(100 * change, 1)
-    return f"{rounded:+.1f}".replace("-", "−") if rounded else ""
+    return numeral(rounded, "+.1f").replace("-", "−") if rounded else ""
 
 
 def _results(found: ComparedVersions) -> list[ComparedResult]:
@@ -99,7 +99,7 @@ def _accuracy(judged: Evaluation | None) -> str:
 
 
 def _count(judged: Evaluation | None) -> str:
-    return "–" if judged is None else f"{judged.n:,}"
+    return "–" if judged is None else numeral(judged.n)
 
 
 def _links(
@@ -126,4 +126,4 @@ def _links(
 
 
 def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{fraction:.1%}"
+    return "–" if fraction is None else numeral(fraction, ".1%")

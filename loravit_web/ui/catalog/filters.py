@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.visibility import Seen
 from registry import MAX_TEXT, AdapterFacets, AdapterQuery, Facet
 
@@ -181,7 +181,7 @@ def _choices(facets: AdapterFacets, values: Mapping[str, Any]) -> dict[str, Any]
 def _named(facets: Iterable[Facet], chosen: Iterable[str]) -> list[tuple[str, str]]:
     """Return choices with their counts. Selected values stay, even if no adapter has them."""
     counts = {facet.value: facet.n for facet in facets}
-    return [(f"{value} ({n:,})", value) for value, n in (dict.fromkeys(chosen, 0) | counts).items()]
+    return [(f"{value} ({numeral(n)})", value) for value, n in (dict.fromkeys(chosen, 0) | counts).items()]
 
 
 def _accuracies() -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from loravit_web.access.rights import APP
 from loravit_web.catalog.facts import Availability
 from loravit_web.ui.kit.markup import found, notice
-from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.texts import _, ngettext, numeral
 from loravit_web.ui.language.words import age
 from loravit_web.ui.templates import render
 from registry import AdapterEntry, AdapterPage
@@ -122,7 +122,7 @@ def found_html(page: AdapterPage) -> Markup:
 
 def size_text(size: int) -> str:
     """Format a number of bytes, such as ``0.8 MB``."""
-    return f"{size / 1e3:.0f} kB" if size < 100_000 else f"{size / 1e6:.1f} MB"
+    return f"{numeral(size / 1e3, '.0f')} kB" if size < 100_000 else f"{numeral(size / 1e6, '.1f')} MB"
 
 
 def _about(entry: AdapterEntry) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from loravit_web.catalog.facts import AdapterFacts
 from loravit_web.catalog.reliability import SPLITS
 from loravit_web.ui.kit.markup import with_interval
-from loravit_web.ui.language.texts import _
+from loravit_web.ui.language.texts import _, numeral
 from loravit_web.ui.language.words import age
 from loravit_web.ui.templates import render
 from registry import DEFAULT_ALIAS, Evaluation, Version
@@ -105,7 +105,7 @@ def _row(facts: AdapterFacts, version: Version, is_ticked: bool, now: datetime) 
         names=names_of(facts, version),
         preset=facts.presets.get(version.version, "–").capitalize(),
         age=age(version.created_at, now),
-        requests=f"{usage.n if usage is not None else 0:,}",
+        requests=numeral(usage.n if usage is not None else 0),
         is_open=version.id == facts.version.id,
         is_ticked=is_ticked,
     )

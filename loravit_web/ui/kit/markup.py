@@ -12,7 +12,7 @@ from loravit_web.settings.environment import Settings
 from loravit_web.training.estimate import Estimate
 from loravit_web.training.progress import EPOCH
 from loravit_web.training.recipe import DRAFT, INSTANT
-from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.texts import _, ngettext, numeral
 from loravit_web.ui.language.words import split_name
 from loravit_web.ui.templates import render, render_part
 from loravit_web.util.intervals import interval_95
@@ -95,11 +95,11 @@ def cost_summary(cost: Estimate) -> Markup:
         "Up to {duration} and {memory} GB of memory on this machine: {epochs} epochs on {train} training "
         "images, {validation} validation images and {parameters} trained parameters.",
         duration=duration(cost.seconds),
-        memory=f"{cost.memory / 1e9:.1f}",
+        memory=numeral(cost.memory / 1e9, ".1f"),
         epochs=cost.epochs,
-        train=f"{cost.train_images:,}",
-        validation=f"{cost.validation_images:,}",
-        parameters=f"{cost.parameters:,}",
+        train=numeral(cost.train_images),
+        validation=numeral(cost.validation_images),
+        parameters=numeral(cost.parameters),
     )
     return line(text, kind="cost", role="")
 
@@ -163,20 +163,20 @@ def correct_parts(judged: Evaluation) -> tuple[str, str]:
         rest = _("{split} images correct in all their labels (95% CI {low} to {high}%).", **told)
     else:
         rest = _("{split} images correct (95% CI {low} to {high}%).", **told)
-    return _("{correct} of {all}", correct=f"{correct:,}", all=f"{judged.n:,}"), rest
+    return _("{correct} of {all}", correct=numeral(correct), all=numeral(judged.n)), rest
 
 
 def with_interval(judged: Evaluation) -> str:
     """Return the accuracy with its 95 % confidence interval, such as ``71.4% (45–88)``."""
     low, high = _bounds(judged)
-    return f"{judged.accuracy:.1%} ({low}–{high})"
+    return f"{numeral(judged.accuracy, '.1%')} ({low}–{high})"
 
 
 def _bounds(judged: Evaluation) -> tuple[str, str]:
     """Return the bounds of the 95 % confidence interval of an accuracy in percent."""
     low, high = interval_95(judged.n - _wrong(judged.accuracy, judged.n), judged.n)
     digits = 0 if judged.n < 1000 else 1
-    return f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}"
+    return numeral(100 * low, f".{digits}f"), numeral(100 * high, f".{digits}f")
 
 
 def beside_probe(judged: Evaluation) -> str:
@@ -194,7 +194,7 @@ def against_probe(judged: Evaluation) -> str:
         return ""
     more, significant = _lead(judged, judged.linear_probe_accuracy)
     by_probe = judged.n - _wrong(judged.linear_probe_accuracy, judged.n)
-    told: dict[str, object] = {"correct": f"{by_probe:,}", "all": f"{judged.n:,}"}
+    told: dict[str, object] = {"correct": numeral(by_probe), "all": numeral(judged.n)}
     if more == 0:
         return _("{correct} of {all}, the same.", **told)
     if significant:
@@ -236,7 +236,7 @@ def class_table(details: EvaluationDetails) -> Markup:
         return notice(_("No per-class metrics for this version."))
     ranked = sorted(zip(details.class_names, details.classes, strict=True), key=lambda pair: pair[1].f1)
     rows = [
-        [name, one.support, f"{one.recall:.1%}", f"{one.precision:.1%}", f"{one.f1:.3f}"]
+        [name, one.support, numeral(one.recall, ".1%"), numeral(one.precision, ".1%"), numeral(one.f1, ".3f")]
         for name, one in ranked
     ]
     heads = [_("Class"), _("Images"), _("Recall"), _("Precision"), _("F1")]
@@ -244,7 +244,7 @@ def class_table(details: EvaluationDetails) -> Markup:
     if any(average is not None for average in averages):
         heads.append(_("Average precision"))
         for row, average in zip(rows, averages, strict=True):
-            row.append("–" if average is None else f"{average:.3f}")
+            row.append("–" if average is None else numeral(average, ".3f"))
     return render_part("table", heads, rows)
 
 

@@ -15,6 +15,8 @@ ENGLISH = "en"
 LANGUAGES = {ENGLISH: "English", "de": "Deutsch"}
 """Name of each language in itself, by its code. All but English have a catalog here."""
 
+_SEPARATORS = {"de": str.maketrans({",": ".", ".": ",", "%": "\N{NO-BREAK SPACE}%"})}
+"""Separators and percent sign in place of the English ones, by the code of the language."""
 _spoken: ContextVar[str] = ContextVar("spoken", default=ENGLISH)
 
 
@@ -43,7 +45,19 @@ def ngettext(singular: str, plural: str, n: int, /, **values: object) -> str:
         n: The number. ``{n}`` stands for it, with separators of thousands.
         **values: Values of the other placeholders.
     """
-    return translated_number(singular, plural, n).format(n=f"{n:,}", **values)
+    return translated_number(singular, plural, n).format(n=numeral(n), **values)
+
+
+def numeral(value: float, form: str = ",") -> str:
+    """Return a number as text in the current language.
+
+    Args:
+        value: The number.
+        form: Its format in English: ``,`` for separators of thousands, ``.1%`` for a percentage.
+    """
+    text = format(value, form)
+    separators = _SEPARATORS.get(_spoken.get())
+    return text if separators is None else text.translate(separators)
 
 
 def translated(message: str) -> str:

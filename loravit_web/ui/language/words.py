@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from loravit_web.ui.language.texts import _, gettext_noop, ngettext
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, numeral
 
 _SPLITS = {
     "train": gettext_noop("train"),
@@ -37,8 +37,8 @@ def age(then: datetime, now: datetime) -> str:
     if seconds < 60:
         return _("just now")
     if seconds < 3600:
-        return _("{minutes} min ago", minutes=f"{seconds // 60:.0f}")
+        return _("{minutes} min ago", minutes=numeral(seconds // 60, ".0f"))
     if seconds < 86400:
-        return _("{hours} h ago", hours=f"{seconds // 3600:.0f}")
+        return _("{hours} h ago", hours=numeral(seconds // 3600, ".0f"))
     days = int(seconds // 86400)
     return ngettext("{n} day ago", "{n} days ago", days) if days <= 30 else f"{then:%Y-%m-%d}"

@@ -15,7 +15,7 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.served import page_image_link, thumbnail_link
 from loravit_web.ui.kit.share import page_url
 from loravit_web.ui.language.choice import language_of
-from loravit_web.ui.language.texts import _, gettext_noop, ngettext, speaking
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, numeral, speaking
 from loravit_web.ui.scripts import source
 from loravit_web.ui.templates import render
 from loravit_web.util.text import listed
@@ -109,7 +109,7 @@ def _about(version: Version) -> str:
     measured = version.evaluation("test") or version.evaluation("validation")
     if measured is None:
         return classes
-    accuracy, images = f"{measured.accuracy:.0%}", f"{measured.n:,}"
+    accuracy, images = numeral(measured.accuracy, ".0%"), numeral(measured.n)
     if measured.split == "test":
         correct = _("{accuracy} of {images} test images correct.", accuracy=accuracy, images=images)
     else:

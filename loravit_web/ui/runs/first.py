@@ -12,7 +12,7 @@ from loravit_web.adapters.files.first_answer import EVALUATION_FILE, FirstAnswer
 from loravit_web.ui.kit.confusion import confusion_table
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import notice
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.visibility import Seen
 from registry import BlobMissing, ConfusionCell, EvaluationDetails, Run, UnknownRunFile
 
@@ -89,9 +89,9 @@ def first_answer_of(seen: Seen, run: Run) -> FirstAnswer | None:
 def sentence(answer: FirstAnswer) -> str:
     """Return when a first answer was ready, and its accuracy."""
     told: dict[str, object] = {
-        "seconds": f"{answer.seconds:.0f}",
-        "accuracy": f"{answer.accuracy:.0%}",
-        "images": f"{answer.n:,}",
+        "seconds": numeral(answer.seconds, ".0f"),
+        "accuracy": numeral(answer.accuracy, ".0%"),
+        "images": numeral(answer.n),
     }
     if answer.mean_average_precision is None:
         return _(
@@ -102,7 +102,7 @@ def sentence(answer: FirstAnswer) -> str:
     return _(
         "First answer after {seconds} s: mAP {precision}, {accuracy} of {images} validation images correct "
         "in all their labels (a probe without training).",
-        precision=f"{answer.mean_average_precision:.3f}",
+        precision=numeral(answer.mean_average_precision, ".3f"),
         **told,
     )
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from loravit_web.ui.kit.events import Data, Updates
 from loravit_web.ui.kit.markup import STATUS_SIGNS, found
-from loravit_web.ui.language.texts import _, ngettext
+from loravit_web.ui.language.texts import _, ngettext, numeral
 from loravit_web.ui.language.words import status_name
 from loravit_web.ui.runs.markup import (
     Scores,
@@ -129,7 +129,7 @@ class RunList:
         counts = seen.registry.search.run_counts(query)
         statuses = [one for one in get_args(RunStatus) if one in counts or one in query.statuses]
         choices = [
-            (f"{STATUS_SIGNS[one]} {status_name(one)} {counts.get(one, 0):,}", one) for one in statuses
+            (f"{STATUS_SIGNS[one]} {status_name(one)} {numeral(counts.get(one, 0))}", one) for one in statuses
         ]
         return gr.CheckboxGroup(choices, visible=bool(choices))
 

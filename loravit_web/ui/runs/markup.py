@@ -14,7 +14,7 @@ from loravit_web.runs.curves import version_of
 from loravit_web.runs.next_steps import refusal_of, steps_of, title_and_owner
 from loravit_web.runs.sweeps import changed_text
 from loravit_web.ui.kit.markup import STATUS_SIGNS, notice, time_left
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.ui.language.words import age
 from loravit_web.ui.runs.nodes import node_line, summary
 from loravit_web.ui.templates import render
@@ -124,7 +124,7 @@ def _place(run: Run, position: int | None) -> str:
     if position is not None:
         return _("position {position} in the queue", position=position)
     stage = _("Stopping") if run.stop_request else run.stage or _("Starting")
-    return f"{stage}, {run.progress:.0%}{time_left(run)}"
+    return f"{stage}, {numeral(run.progress, '.0%')}{time_left(run)}"
 
 
 def runs_table(
@@ -178,8 +178,8 @@ def _cells(run: Run, scores: Scores, now: datetime, *, owner: str | None) -> dic
     change = None if is_probe or accuracy is None or probe is None else round(100 * (accuracy - probe), 1)
     return {
         **({gettext_noop("Owner"): owner} if owner is not None else {}),
-        gettext_noop("Accuracy"): "–" if accuracy is None else f"{accuracy:.1%}",
-        gettext_noop("vs. probe"): "–" if change is None else f"{change:+.1f}".replace("-", "−"),
+        gettext_noop("Accuracy"): "–" if accuracy is None else numeral(accuracy, ".1%"),
+        gettext_noop("vs. probe"): "–" if change is None else numeral(change, "+.1f").replace("-", "−"),
         gettext_noop("Preset"): str(run.config.get("preset", "–")).capitalize(),
         gettext_noop("Duration"): "–" if run.seconds is None else duration(run.seconds),
         gettext_noop("When"): age(run.created_at, now),

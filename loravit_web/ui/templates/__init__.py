@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from loravit_web.ui.language.texts import current_language, translated, translated_number
+from loravit_web.ui.language.texts import current_language, numeral, translated, translated_number
 from loravit_web.ui.language.words import split_name, status_name
 
 FOLDER = Path(__file__).parent
@@ -47,7 +47,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(count=_count, percent=_percent, minute=_minute)
+    made.filters.update(count=numeral, number=numeral, percent=_percent, width=_width, minute=_minute)
     made.filters.update(split_name=split_name, status_name=status_name)
     made.globals.update(_=_text, ngettext=_number, language=current_language)
     return made
@@ -61,17 +61,17 @@ def _text(message: str, /, **values: object) -> Markup:
 
 def _number(singular: str, plural: str, n: int, /, **values: object) -> Markup:
     """Return the form of a text for a number in the current language, as HTML. Values are escaped."""
-    return Markup(escape(translated_number(singular, plural, n))).format(n=_count(n), **values)
-
-
-def _count(number: int) -> str:
-    """Return a number as text, such as ``1,234``."""
-    return f"{number:,}"
+    return Markup(escape(translated_number(singular, plural, n))).format(n=numeral(n), **values)
 
 
 def _percent(fraction: float, digits: int = 1) -> str:
     """Return a fraction as a percentage, such as ``12.3%``."""
-    return f"{fraction:.{digits}%}"
+    return numeral(fraction, f".{digits}%")
+
+
+def _width(fraction: float) -> str:
+    """Return a fraction, at most 1, as a width for a style."""
+    return f"{min(max(fraction, 0), 1):.1%}"
 
 
 def _minute(when: datetime) -> str:

@@ -22,7 +22,7 @@ from loravit_web.ui.kit.events import EACH, LAST, QUIET, Updates, unchanged
 from loravit_web.ui.kit.markup import class_table, evaluation_table, line, notice
 from loravit_web.ui.kit.served import bundle_file
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.ui.language.words import split_name
 from loravit_web.ui.runs.watch import WatchPanel, is_known
 from loravit_web.ui.scripts import call, on_load
@@ -225,7 +225,7 @@ class ResultPanel:
                 actual=actual,
                 predicted=predicted,
             )
-        entries = [(one.item, f"{one.answer.score:.0%}") for one in behind]
+        entries = [(one.item, numeral(one.answer.score, ".0%")) for one in behind]
         images = self.panel.shown(dataset, entries, changes_of(sheet), title=title)
         return {**images, self.again: gr.Button(visible=True)}
 

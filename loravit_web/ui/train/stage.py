@@ -7,7 +7,7 @@ from markupsafe import Markup
 from loravit_web.catalog.earlier import Compared, before, compare
 from loravit_web.runs.results import Result
 from loravit_web.ui.kit.markup import against_probe, correct_parts, next_attempt
-from loravit_web.ui.language.texts import _
+from loravit_web.ui.language.texts import _, numeral
 from loravit_web.ui.templates import render
 from loravit_web.visibility import Seen
 
@@ -38,16 +38,16 @@ def compared_before(seen: Seen, result: Result) -> Compared | None:
 
 def before_text(compared: Compared) -> str:
     """Return the difference from the version before as a phrase."""
-    points, n = f"{compared.points:+.1f}", f"{compared.old.n:,}"
+    points, n = numeral(compared.points, "+.1f"), numeral(compared.old.n)
     if compared.same_images:
-        correct = f"{round(compared.old.accuracy * compared.old.n):,}"
+        correct = numeral(round(compared.old.accuracy * compared.old.n))
         return _("{correct} of {n} · {points} points, same images", correct=correct, n=n, points=points)
     low, high = compared.interval
     return _(
         "{accuracy} of {n} · {points} points (95% CI {low} to {high}), other images",
-        accuracy=f"{100 * compared.old.accuracy:.0f}%",
+        accuracy=numeral(compared.old.accuracy, ".0%"),
         n=n,
         points=points,
-        low=f"{low:+.0f}",
-        high=f"{high:+.0f}",
+        low=numeral(low, "+.0f"),
+        high=numeral(high, "+.0f"),
     )

@@ -14,7 +14,7 @@ from loravit_web.runs.suspects import Doubted, doubted_images, last_suspects, su
 from loravit_web.training.files.suspects import Suspects, SuspectsDamaged
 from loravit_web.ui.kit.events import Updates
 from loravit_web.ui.kit.markup import line, notice
-from loravit_web.ui.language.texts import _, gettext_noop, ngettext
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, numeral
 from loravit_web.util.labels import several
 from loravit_web.visibility import Seen
 from registry import RegistryError
@@ -102,7 +102,7 @@ def caption_of(doubted: Doubted) -> str:
         "“{label}”? Probably “{suggested}” ({probability})",
         label=doubted.label,
         suggested=doubted.suggested,
-        probability=f"{doubted.probability:.0%}",
+        probability=numeral(doubted.probability, ".0%"),
     )
 
 

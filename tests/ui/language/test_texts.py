@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.ui.language.texts import LANGUAGES, _, current_language, ngettext, speak, speaking
+from loravit_web.ui.language.texts import LANGUAGES, _, current_language, ngettext, numeral, speak, speaking
 from loravit_web.ui.language.words import split_name, status_name
 from loravit_web.ui.templates import environment
 
@@ -27,12 +27,35 @@ def test_a_text_without_a_translation_stays_english() -> None:
         ("en", 1, "1 image"),
         ("en", 1234, "1,234 images"),
         ("de", 1, "1 Bild"),
-        ("de", 1234, "1,234 Bilder"),
+        ("de", 1234, "1.234 Bilder"),
     ],
 )
 def test_a_number_has_its_noun(language: str, n: int, text: str) -> None:
     with speaking(language):
         assert ngettext("{n} image", "{n} images", n) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "english", "german"),
+    [
+        (1234567, ",", "1,234,567", "1.234.567"),
+        (0.8126, ".1%", "81.3%", "81,3\N{NO-BREAK SPACE}%"),
+        (1234.5, ",.1f", "1,234.5", "1.234,5"),
+        (-2.25, "+.1f", "-2.2", "-2,2"),
+    ],
+)
+def test_a_number_has_the_separators_of_its_language(
+    value: float, form: str, english: str, german: str
+) -> None:
+    assert numeral(value, form) == english
+    with speaking("de"):
+        assert numeral(value, form) == german
+
+
+def test_the_width_of_a_bar_is_the_same_in_each_language() -> None:
+    template = environment().from_string("{{ share | percent }} {{ share | width }} {{ 1.2 | width }}")
+    with speaking("de"):
+        assert template.render(share=0.125) == "12,5\N{NO-BREAK SPACE}% 12.5% 100.0%"
 
 
 def test_values_are_never_taken_for_placeholders() -> None:

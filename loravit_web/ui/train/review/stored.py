@@ -24,7 +24,7 @@ from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import QUEUED, QUIET, Updates
 from loravit_web.ui.kit.served import folder_of
 from loravit_web.ui.kit.visitors import actions_of, seen_by
-from loravit_web.ui.language.texts import _, gettext_noop, ngettext
+from loravit_web.ui.language.texts import _, gettext_noop, ngettext, numeral
 from loravit_web.util.labels import several
 from loravit_web.visibility import Seen
 
@@ -149,7 +149,7 @@ def _connect(service: Service, panel: StoredPanel) -> None:
         megabytes = path.stat().st_size / 1e6
         return {
             panel.download: gr.DownloadButton(
-                _("Download ({megabytes} MB)", megabytes=f"{megabytes:.1f}"), value=path, visible=True
+                _("Download ({megabytes} MB)", megabytes=numeral(megabytes, ".1f")), value=path, visible=True
             )
         }
 
@@ -240,7 +240,8 @@ def written(seen: Seen, fingerprint: str, form: str) -> Path:
 
 
 def _choice_text(dataset: ImageDataset) -> str:
-    return f"{dataset.title} · {len(dataset.items):,} images, {len(dataset.classes):,} classes"
+    images = ngettext("{n} image", "{n} images", len(dataset.items))
+    return f"{dataset.title} · {images}, {ngettext('{n} class', '{n} classes', len(dataset.classes))}"
 
 
 def _required(chosen: str | None) -> str:
