@@ -24,6 +24,10 @@ def test_a_link_shows_the_same_tab_in_german_and_links_keep_the_language(
     expect(page.locator("#catalog-head")).to_contain_text("2 Klassen")
     page.get_by_role("link", name="Eigenen trainieren").click()
     expect(page.locator("#train-step-data")).to_contain_text("Datei hier ablegen")  # a word of Gradio
+    named = page.get_by_label(
+        "Klicken zum Hochladen, oder Dateien ablegen"
+    )  # a name that Gradio has in English
+    expect(named.first).to_be_visible()
     expect(page).to_have_url(re.compile(r"tab=train.*lang=de"))
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from loravit_web.ui import scripts
-from loravit_web.ui.language.texts import _
+from loravit_web.ui.language.texts import _, gettext_noop, translated
 from loravit_web.ui.page import address, arrival, pulse
 from loravit_web.ui.use import ask, camera, evidence
 
 REFUSAL_MILLISECONDS = 8000
 """Time in milliseconds for which a refusal is shown."""
+GRADIO_NAMES = (
+    gettext_noop("Fullscreen"),
+    gettext_noop("Exit fullscreen mode"),
+    gettext_noop("Remove Image"),
+    gettext_noop("Click to upload or drop files"),
+    gettext_noop("More tabs"),
+    gettext_noop("Gradio footer navigation"),
+)
+"""English names that Gradio gives to buttons and regions in every language."""
 SCRIPTS = (
     "kit/events",
     "kit/qr_code",
     "kit/keys",
     "page/refusals",  # before any script that sends a request
     "patches/styles",
+    "patches/names",
     "page/arrival",  # before the description is kept from Svelte
     "page/address",
     "page/language",
@@ -61,6 +71,7 @@ def page_head(*, plain: bool = False) -> str:
         "ask": ask.values(),
         "camera": camera.values(),
         "evidence": evidence.VALUES,
+        "names": {name: translated(name) for name in GRADIO_NAMES},
         "preview": {"hidden": _("This browser cannot show the image.")},
         "pulse": pulse.VALUES,
         "steps": {"title": _("Step {number} of {all}: {title}")},

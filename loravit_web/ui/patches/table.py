@@ -116,6 +116,23 @@ PATCHES: Sequence[Patch] = (
         until="Gradio lets an app choose the language of its own words.",
     ),
     Patch(
+        place="scripts/patches/names.js",
+        kind="page",
+        texts=(
+            ("templates/frontend/assets/Index-Akn07EZk2.js", 'aria-label="Gradio footer navigation"'),
+            ("templates/frontend/assets/Index-DAx5Uzyn2.js", 'aria-label="More tabs"'),
+            ("templates/frontend/assets/Index-C71TU_Uc.js", "label:`Remove Image`"),
+            ("templates/frontend/assets/src-1GSBhSW9.js", "label:`Fullscreen`"),
+            ("templates/frontend/assets/src-1GSBhSW9.js", "label:`Exit fullscreen mode`"),
+            ("templates/frontend/assets/src-COXhnU3J.js", "`Click to upload or drop files`"),
+        ),
+        gains="Screen readers name all of the page in one language.",
+        measured="2026-12-01: a German page had five English names of buttons and regions.",
+        test="tests/browser/test_language.py::"
+        "test_a_link_shows_the_same_tab_in_german_and_links_keep_the_language",
+        until="Gradio translates the names of its buttons.",
+    ),
+    Patch(
         place="patches/page_texts.py",
         kind="page",
         texts=(("templates/frontend/index.html", "window.gradio_config = {{ config | toorjson }}"),),
