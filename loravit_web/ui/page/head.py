@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loravit_web.ui import scripts
-from loravit_web.ui.language.texts import _, gettext_noop, translated
+from loravit_web.ui.language.texts import ENGLISH, _, current_language, gettext_noop, translated
 from loravit_web.ui.page import address, arrival, pulse
 from loravit_web.ui.use import ask, camera, evidence
 
@@ -18,13 +18,15 @@ GRADIO_NAMES = (
     gettext_noop("Gradio footer navigation"),
 )
 """English names that Gradio gives to buttons and regions in every language."""
+TRANSLATING = "patches/names"
+"""Script that only a page in another language than English needs."""
 SCRIPTS = (
     "kit/events",
     "kit/qr_code",
     "kit/keys",
     "page/refusals",  # before any script that sends a request
     "patches/styles",
-    "patches/names",
+    TRANSLATING,
     "page/arrival",  # before the description is kept from Svelte
     "page/address",
     "page/language",
@@ -71,10 +73,13 @@ def page_head(*, plain: bool = False) -> str:
         "ask": ask.values(),
         "camera": camera.values(),
         "evidence": evidence.VALUES,
-        "names": {name: translated(name) for name in GRADIO_NAMES},
         "preview": {"hidden": _("This browser cannot show the image.")},
         "pulse": pulse.VALUES,
         "steps": {"title": _("Step {number} of {all}: {title}")},
     }
     names = [name for name in SCRIPTS if not (plain and name.startswith("patches/"))]
+    if current_language() == ENGLISH:
+        names = [name for name in names if name != TRANSLATING]
+    else:
+        values["names"] = {name: translated(name) for name in GRADIO_NAMES}
     return scripts.head(names, values)

@@ -1,11 +1,10 @@
 // Gradio has English names for some of its buttons and regions. They get names in the language of the page.
 (() => {
   const names = loravit.values.names, attributes = ["aria-label", "title"];
-  if (Object.entries(names).every(([english, own]) => english === own)) return;
   const rename = (element) => {
     for (const attribute of attributes) {
       const own = names[element.getAttribute(attribute)];
-      if (own && own !== element.getAttribute(attribute)) element.setAttribute(attribute, own);
+      if (own) element.setAttribute(attribute, own);
     }
   };
   const renameWithin = (node) => {
