@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ from loravit_web.ui.patches.kept_page import KeptPage
 from loravit_web.ui.patches.page_texts import PageTexts, kept_texts, texts_in
 from loravit_web.ui.patches.quiet import calm_queue
 from loravit_web.ui.patches.refusals import handlers
+from loravit_web.ui.patches.routes_once import routes_at_launch
 from loravit_web.ui.patches.server import UNCHECKED_PAGE, is_starting, path_prefix
 from loravit_web.ui.patches.sessions import use_light_sessions
 from loravit_web.util.addresses import TrustedProxies
@@ -109,7 +111,8 @@ class App:
         service.at_close(sweep.stop)
         sweep.start()
         presence = Presence()
-        demo = build_app(service, presence)
+        with nullcontext() if service.settings.plain_gradio else routes_at_launch():
+            demo = build_app(service, presence)
         languages = page_languages(service, demo) if translated else NO_LANGUAGES
         return cls(service, demo, presence, passing, languages)
 
@@ -127,8 +130,10 @@ class App:
         Raises:
             AddressUnavailable: If the app cannot listen on the address.
         """
-        self.demo.queue(max_size=self.service.settings.limits.waiting)
-        if not self.service.settings.plain_gradio:
+        plain, waiting = self.service.settings.plain_gradio, self.service.settings.limits.waiting
+        with nullcontext() if plain else routes_at_launch():
+            self.demo.queue(max_size=waiting)
+        if not plain:
             calm_queue(self.demo)
         try:
             url = self._listen(host, port)
