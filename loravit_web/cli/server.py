@@ -22,7 +22,7 @@ from loravit_web.cli.shell import (
     table,
 )
 from loravit_web.settings.environment import Settings
-from loravit_web.util.heap import pause_collection
+from loravit_web.util.heap import pause_collection, resume_collection
 from registry import Backup, Contents, Node, Restored
 
 NO_NODES = "No node has reported within a day. Start one with python -m loravit_web worker --slots N."
@@ -66,8 +66,10 @@ def worker(
     if slots is not None:
         _serve_slots(settings, slots)
         return
+    pause_collection()
     from loravit_web.worker.worker import opened_worker
 
+    resume_collection()
     with opened_worker(settings, worker_id=worker_id, node=node) as trainer:
         if idle_exit is not None and hasattr(os, "nice"):
             os.nice(WORKER_NICENESS)
