@@ -55,6 +55,8 @@ from registry import (
 Progress = Callable[[float, str], None]
 MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS = 1.0, 60.0
 """Bounds of the interval between two deletions of expired demo data, which is a hundredth of its lifetime."""
+PRELOAD_SECONDS = 2.0
+"""Seconds from the start to the preloading of adapters, which would slow the first page and answer down."""
 ABANDONED_SECONDS = 24 * 3600.0
 """Age in seconds after which an unfinished import is removed."""
 
@@ -130,6 +132,8 @@ class Service:
         self._predictor: Predictor | None = None
         self.prefetcher = Prefetcher(lambda image, task: self.predictor.prepare(image, task))
         self._supervisor: Supervisor | None = None
+        self._closing = threading.Event()
+        self._preloading: threading.Thread | None = None
         self._expiry = Periodic("expiry", self.expire, _expiry_seconds(settings.demo.hours))
 
     def recover(self) -> None:
@@ -142,15 +146,16 @@ class Service:
             self._progress(1.0, f"Restored {restored.contents} from {restored.snapshot}")
 
     def start(self) -> None:
-        """Load the base and the newest adapters, and start the background tasks.
+        """Load the base, and start the background tasks.
 
-        The background tasks delete expired data of a demo, watch the queue of runs, write the counts of
-        requests, and save the registry. Files of unfinished imports are removed first.
+        Adapters are loaded and checked on request, or by `preload`. The background tasks delete expired data
+        of a demo, watch the queue of runs, write the counts of requests, and save the registry. Files of
+        unfinished imports are removed first.
         """
         self.datasets.sweep(ABANDONED_SECONDS)
         self._expiry.run_once()
         add_bundled(self.registry, self.base_for, self.settings, self._progress)
-        self.predictor.refresh()
+        self.predictor.refresh(load=False)
         self.usage.start()
         self._expiry.start()
         slots = 1 if self.settings.executor == "local" else 0
@@ -159,10 +164,23 @@ class Service:
         if self.saver is not None:
             self.saver.start()
 
+    def preload(self) -> None:
+        """Start to load the newest adapters in the background, after the first requests."""
+
+        def load() -> None:
+            if not self._closing.wait(PRELOAD_SECONDS):
+                self.predictor.preload(self._closing.is_set)
+
+        self._preloading = threading.Thread(target=load, name="preload", daemon=True)
+        self._preloading.start()
+
     def close(self) -> None:
         """Stop the background tasks and the worker, save counts and a snapshot, and close the registry."""
         if self._supervisor is not None:
             self._supervisor.stop()
+        self._closing.set()
+        if self._preloading is not None:
+            self._preloading.join()
         self._expiry.stop()
         self.prefetcher.stop()
         self.collector.close()

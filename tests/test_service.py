@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def test_the_probe_stands_beside_the_adapter(service: Service, colours: Run) -> 
         evaluation = version.evaluation(split)
         assert evaluation is not None
         assert evaluation.linear_probe_accuracy is not None
+
+
+def test_the_newest_versions_are_loaded_soon_after_the_start(
+    service: Service, colours: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loravit_web.service.PRELOAD_SECONDS", 0)
+    service.predictor.engines.remove_adapters()
+    service.start()
+    assert service.predictor.loaded() == []
+    service.preload()
+    (thread,) = [one for one in threading.enumerate() if one.name == "preload"]
+    thread.join()
+    assert service.predictor.loaded() == [colours.slug]
 
 
 def test_another_base_that_is_too_large_is_refused_without_being_loaded(service: Service) -> None:

@@ -192,12 +192,7 @@ class Predictor:
         return not self._current
 
     def refresh(self, *, load: bool = True) -> None:
-        """Follow the changes of the catalog; cheap if nothing changed.
-
-        Args:
-            load: Whether to load the `PRELOADED` newest versions of loaded bases while the budget lasts. The
-                others are loaded on request.
-        """
+        """Follow the changes of the catalog, and `preload` if asked to; cheap if nothing changed."""
         known, revision = self._known, self._whole.revision()
         if revision == known.revision:
             return
@@ -213,9 +208,10 @@ class Predictor:
                 known.refused.clear()
             refs = {version.ref for version in current.values()}
             known.refused = {ref: reason for ref, reason in known.refused.items() if ref in refs}
+            known.current = current
             if load:
-                self._preload(current.values())
-            known.current, known.revision = current, changes.revision
+                self.preload()
+            known.revision = changes.revision
 
     def classify(self, image: Image.Image, tasks: Sequence[str], *, top_k: int = 5) -> Answer:
         """Return the answers of tasks for an image.
@@ -370,12 +366,14 @@ class Predictor:
             return ("unavailable", reason) if reason else ("on demand", None)
         return ("unavailable", reason) if reason else ("ready", None)
 
-    def _preload(self, versions: Iterable[Version]) -> None:
-        newest = sorted(versions, key=lambda version: version.id, reverse=True)
+    def preload(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Load the `PRELOADED` newest versions of loaded bases while the budget lasts, until stopped."""
+        newest = sorted(self._known.current.values(), key=lambda version: version.id, reverse=True)
         resident = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
         loaded = [(version, engine) for version, engine in resident if engine is not None]
         for version, engine in loaded[:PRELOADED]:
-            if not engine.full and version.ref not in engine and version.ref not in self._known.refused:
+            known = version.ref in engine or version.ref in self._known.refused
+            if not known and not engine.full and not is_stopped():
                 self._load(version, engine)
 
     def _load(self, version: Answering, engine: MultiLoRAViT) -> str | None:

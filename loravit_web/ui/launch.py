@@ -145,6 +145,7 @@ class App:
                 "Choose another port: python -m loravit_web serve --port N."
             ) from error
         print(f"LoRA-ViT Web is ready: {url}", flush=True)  # noqa: T201 - users wait for this line
+        self.service.preload()
         if block:
             # An orderly end, as by a restart of the machine, leaves a running training resumable.
             signal.signal(signal.SIGTERM, _end)

@@ -322,6 +322,19 @@ def test_the_newest_versions_are_preloaded_and_the_others_loaded_on_request(
     assert read == ["pets@2", "cars@1", "birds@1", "trees@1"]
 
 
+def test_versions_are_preloaded_later_until_the_app_is_closed(
+    published: Publish, predictor: Predictor, read: list[str]
+) -> None:
+    for seed, slug in enumerate(("birds", "pets", "cars")):
+        published(slug, seed=seed)
+    predictor.refresh(load=False)
+    assert read == []
+    predictor.preload(lambda: bool(read))
+    assert read == ["cars@1"]
+    predictor.preload()
+    assert read == ["cars@1", "pets@1", "birds@1"]
+
+
 def test_an_unchanged_catalog_is_not_read_again(
     published: Publish,
     predictor: Predictor,
