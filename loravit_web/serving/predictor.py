@@ -8,7 +8,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
@@ -20,7 +21,9 @@ from loravit_web.engine.batching import Batcher, Reply
 from loravit_web.engine.reply_cache import ReplyCache
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.answers import Answer, TaskAnswer, TaskInfo
+from loravit_web.serving.catalog_state import CatalogState
 from loravit_web.serving.image_cache import PreparedImages
+from loravit_web.serving.outage import AWAY, Outage
 from loravit_web.serving.replies import answer_of, no_answer
 from loravit_web.serving.stored import Answering, resolved
 from registry import AdapterQuery, Registry, RegistryError, Version
@@ -56,23 +59,6 @@ class _Request:
         return answer_of(self.task, self.version, self.adapter, reply, top_k)
 
 
-@dataclass
-class _CatalogState:
-    """State of the whole catalog at a revision.
-
-    Attributes:
-        revision: Revision of the catalog.
-        current: Version that each slug means, by slug.
-        refused: Reason by ref for versions that cannot be used.
-        retryable: Refs of versions that are refused because of a stored file, and are retried on request.
-    """
-
-    revision: int = -1
-    current: dict[str, Version] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    retryable: set[str] = field(default_factory=set)
-
-
 CountAnswer = Callable[[int, float | None], None]
 """Called with the row id of a version and the milliseconds of its answer, or None after an error."""
 
@@ -102,7 +88,8 @@ class Predictor:
         self._replies = ReplyCache(Batcher())
         self._prepared = PreparedImages()
         self._lock = threading.Lock()
-        self._known = _CatalogState()
+        self._known = CatalogState()
+        self._outage = Outage(clock)
 
     def seen_by(self, registry: Registry, sees: Callable[[str], bool]) -> Predictor:
         """Return a predictor with only the tasks that a visitor sees; everything else is shared.
@@ -192,7 +179,13 @@ class Predictor:
         return not self._current
 
     def refresh(self, *, load: bool = True) -> None:
-        """Follow the changes of the catalog, and `preload` if asked to; cheap if nothing changed."""
+        """Follow the changes of the catalog, and `preload` if asked to; cheap if nothing changed.
+
+        Errors are those of `Outage.bridge`.
+        """
+        self._outage.bridge(lambda: self._follow(load), is_known=self._known.revision >= 0)
+
+    def _follow(self, load: bool) -> None:
         known, revision = self._known, self._whole.revision()
         if revision == known.revision:
             return
@@ -374,12 +367,15 @@ class Predictor:
         for version, engine in loaded[:PRELOADED]:
             known = version.ref in engine or version.ref in self._known.refused
             if not known and not engine.full and not is_stopped():
-                self._load(version, engine)
+                with suppress(*AWAY):  # it is loaded on request
+                    self._load(version, engine)
 
     def _load(self, version: Answering, engine: MultiLoRAViT) -> str | None:
-        """Load a version; return the reason if it cannot be used, or None."""
+        """Load a version; return the reason if it cannot be used, or None. Raises what is `AWAY`."""
         try:
             engine.ensure(version.ref)
+        except AWAY:
+            raise
         except (LoraVitError, RegistryError) as error:
             self._known.refused[version.ref] = error.in_public
             if isinstance(error, RegistryError):
