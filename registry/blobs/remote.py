@@ -17,6 +17,13 @@ from registry.records import BlobInfo
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"})
 """Protocols under which an upload appears complete or not at all. Elsewhere it may leave a partial file."""
+_IMPATIENT: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 2}}}
+}
+"""Options by protocol that let a request fail within seconds while the store is away.
+
+By default s3fs tries for 51 s, and visitors wait for it. A training tries again itself.
+"""
 
 
 class RemoteBlobs(BlobStore):
@@ -208,7 +215,7 @@ def open_files(address: str) -> tuple[Any, str]:
     if "::" in address:
         raise UnusableArtifactAddress(shown, "nested file systems cannot be written safely")
     try:
-        files, root = url_to_fs(address)
+        files, root = url_to_fs(address, **_IMPATIENT.get(address.partition("://")[0], {}))
     except Exception as error:
         raise UnusableArtifactAddress(shown, _reason(error)) from error
     return files, str(root)

@@ -1,6 +1,7 @@
 """Blobs in file systems of fsspec."""
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -160,3 +161,16 @@ def test_a_password_in_the_address_is_not_shown() -> None:
         open_remote("nonsense://ada:secret@host/folder")
     assert "nonsense://host/folder" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_a_request_to_s3_fails_soon_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def opened(_address: str, **options: Any) -> tuple[MemoryFileSystem, str]:
+        given.update(options)
+        return MemoryFileSystem(), "team"
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", opened)
+    open_remote("s3://team")
+    assert given["config_kwargs"]["connect_timeout"] <= 5
+    assert given["config_kwargs"]["retries"] == {"max_attempts": 2}
