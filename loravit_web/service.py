@@ -134,7 +134,9 @@ class Service:
         self._supervisor: Supervisor | None = None
         self._closing = threading.Event()
         self._preloading: threading.Thread | None = None
-        self._expiry = Periodic("expiry", self.expire, _expiry_seconds(settings.demo.hours))
+        self._expiry = Periodic(
+            "expiry", self.expire, _expiry_seconds(settings.demo.hours), expected=(RegistryError,)
+        )
 
     def recover(self) -> None:
         """Fill an empty registry from its newest snapshot, if there is one. Call it before `start`.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loravit_web.util.periodic import Periodic
-from registry import Clock, UsageCount, utc_now
+from registry import Clock, RegistryError, UsageCount, utc_now
 
 INTERVAL_SECONDS = 60.0
 """Seconds between two writes."""
@@ -91,10 +91,12 @@ class UsageCounter:
                         for (version_id, hour), tally in tallies.items()
                     ]
                 )
-            except Exception:  # noqa: BLE001 - counting continues after any database error, which is logged once
+            except Exception as error:  # noqa: BLE001 - counting continues after any error, which is logged once
                 self._keep(tallies)
                 if not self._failing:
-                    _LOG.exception("The usage counts could not be written. They are kept and written later.")
+                    # the traceback of a database that is away says nothing more
+                    trace = None if isinstance(error, RegistryError) else error
+                    _LOG.error("The usage counts are kept and written later: %s", error, exc_info=trace)
                 self._failing = True
             else:
                 self._failing = False

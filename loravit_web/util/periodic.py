@@ -16,10 +16,18 @@ class Periodic:
         name: Name of the thread.
         job: The job.
         seconds: Seconds between two calls.
+        expected: Errors that are logged in one line, such as those of a database that is away.
     """
 
-    def __init__(self, name: str, job: Callable[[], object], seconds: float) -> None:
-        self._name, self._job, self._seconds = name, job, seconds
+    def __init__(
+        self,
+        name: str,
+        job: Callable[[], object],
+        seconds: float,
+        *,
+        expected: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._name, self._job, self._seconds, self._expected = name, job, seconds, expected
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -32,6 +40,8 @@ class Periodic:
         """Call the job now in this thread."""
         try:
             self._job()
+        except self._expected as error:
+            _LOG.warning("%s failed. It is tried again in %g s. %s", self._name, self._seconds, error)
         except Exception:  # noqa: BLE001 - the job is tried again later
             _LOG.exception("%s failed. It is tried again in %g s.", self._name, self._seconds)
 
