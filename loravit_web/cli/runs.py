@@ -24,7 +24,12 @@ from loravit_web.runs.actions import RunActions
 from loravit_web.runs.suspects import suspects_of_run
 from registry import Registry, Run, RunQuery, RunStatus
 
-TRAINERS = "A running app, or python -m loravit_web worker,"
+_TRAINERS = {
+    "local": "A running app, or python -m loravit_web worker,",
+    "workers": "A node with a free slot (python -m loravit_web worker --slots N)",
+    "ray": "A trainer of the Ray cluster (python -m loravit_web cluster start)",
+}
+"""What trains queued runs, by executor."""
 STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, or the first characters of the id.")
@@ -114,7 +119,7 @@ def resume(run_id: RunId, as_json: AsJson = False) -> None:
     with open_runs() as registry:
         run = RunActions(registry, SHELL, current_settings()).resume(run_id)
         document = queued_document(registry, run)
-    text = f"Run {run.id} is queued again. {TRAINERS} continues it."
+    text = f"Run {run.id} is queued again. {trainers()} continues it."
     output(as_json, document, lambda: text)
 
 
@@ -135,7 +140,7 @@ def retry(
             "retry_of": run.environment["retry_of"],
             "batch_size": used_batch_size,
         }
-    text = f"Run {run.id} is queued with batch size {used_batch_size}. {TRAINERS} starts it."
+    text = f"Run {run.id} is queued with batch size {used_batch_size}. {trainers()} starts it."
     output(as_json, document, lambda: text)
 
 
@@ -229,6 +234,11 @@ def _files_of(run: Run) -> Mapping[tuple[str, int], str]:
         note("the images of this run are no longer stored, so its suspects have no file names.")
         return {}
     return {(item.sha256, item.label): item.path for item in dataset.items}
+
+
+def trainers() -> str:
+    """Return what trains queued runs here, as the subject of a sentence."""
+    return _TRAINERS[current_settings().executor]
 
 
 def _status(word: str) -> RunStatus:

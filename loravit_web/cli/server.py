@@ -228,7 +228,7 @@ def _serve_slots(settings: Settings, slots: int) -> None:
         supervisor = Supervisor(settings.ensure_home(), registry, slots=slots)
         with stop_on_signals(ended, lambda: os._exit(1), grace=SHUTDOWN_SECONDS + 5):
             supervisor.start()
-            note(f"this node trains up to {slots} runs at once. Ctrl-C ends it.")
+            note(f"this node has {slots} slot{'s' if slots > 1 else ''} for training. Ctrl-C ends it.")
             ended.wait()
             supervisor.stop()
 

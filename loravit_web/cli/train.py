@@ -24,7 +24,7 @@ from loravit_web.cli.choices import (
     classes_level,
     known_encoding,
 )
-from loravit_web.cli.runs import TRAINERS, run_document
+from loravit_web.cli.runs import run_document, trainers
 from loravit_web.cli.shell import (
     AsJson,
     CommandFailed,
@@ -259,7 +259,7 @@ def sweep(
     shown = [{**row, "run": str(row["run"])[:8], "tries": _tries_text(row)} for row in rows]
     output(as_json, document, lambda: table(shown, columns, ""))
     if not now:
-        note(f"{TRAINERS} trains them. Watch them with python -m loravit_web runs list --group {group[:8]}")
+        note(f"{trainers()} trains them. Watch them with python -m loravit_web runs list --group {group[:8]}")
 
 
 def _train_queue(service: Service, tell: Callable[[float, str], None]) -> None:

@@ -144,6 +144,21 @@ def test_a_run_is_cancelled_resumed_and_retried_by_the_start_of_its_id(
         assert registry.runs.get(going).stop_request == "keep"
 
 
+@pytest.mark.parametrize(
+    ("executor", "trainer"),
+    [
+        ("local", "A running app"),
+        ("workers", "A node with a free slot"),
+        ("ray", "A trainer of the Ray cluster"),
+    ],
+)
+def test_the_shell_says_what_trains_a_queued_run(
+    executor: str, trainer: str, trained: dict[str, Any], text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORAVIT_EXECUTOR", executor)
+    assert f". {trainer}" in text("runs", "retry", trained["run"])
+
+
 @pytest.mark.parametrize("word", ["resume", "retry"])
 def test_a_full_queue_takes_no_more_runs_from_the_shell(
     word: str, trained: dict[str, Any], home: Path, refusal: Text, monkeypatch: pytest.MonkeyPatch
