@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import random
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.support.forks import ROOT
-from benchmarks.support.homes import embedded_base, with_bases
-from benchmarks.support.links import Link
+from benchmarks.faults import away_answers, kills
+from benchmarks.support.node_cluster import WAIT_SECONDS, Cluster, cluster, wait
 from benchmarks.support.report import Figure, at_least, at_most, save, show, spread
-from benchmarks.support.s3_server import S3Server
-from loravit_web.backbones import Base
-from loravit_web.datasets import DatasetStore, ImageDataset
-from loravit_web.runs.queueing import create_run, offer_images
-from loravit_web.settings.environment import Settings
-from loravit_web.training.recipe import Recipe, preset_recipe
+from loravit_web.training.recipe import preset_recipe
 from loravit_web.worker.keeping import stored_log
-from registry import Registry, Run
-from tests.registry.postgres_server import Server, new_server
+from registry import Run
 
 SHORT = preset_recipe(
     "draft",
@@ -44,102 +28,19 @@ SHORT = preset_recipe(
     floor=False,
 )
 LONG = replace(SHORT, epochs=40, patience=1000)
-SEVERAL = replace(SHORT, epochs=10, patience=1000)
 MEMBERS = ("ann", "bob")
 TAKEN_UP_SECONDS = 40.0
 AWAY_SECONDS = 60.0
-_WAIT_SECONDS = 600.0
-PARTS = ("queue", "kill", "cut", "away", "kills")
-SECONDS_BETWEEN_KILLS = (15.0, 45.0)
-
-
-@dataclass
-class Cluster:
-    """A database, a store, and the web node's own machine, which trains nothing.
-
-    Attributes:
-        folder: Folder with a home for each node.
-        dataset: Images that every run trains on; only the web node has them at first.
-    """
-
-    folder: Path
-    postgres: Server
-    s3: S3Server
-    registry: Registry
-    base: Base
-    dataset: ImageDataset
-
-    def queue(self, name: str, recipe: Recipe, *, actor: str = "ann") -> Run:
-        offer_images(self.registry, self.dataset)
-        return create_run(self.registry, self.base, self.dataset, name, recipe, actor=actor)
-
-    @contextmanager
-    def node(self, name: str, *, slots: int = 1) -> Iterator[Node]:
-        """Start a node on a machine of its own: its home, and its links to the two servers."""
-        with Link(_port(self.postgres)) as database, Link(self.s3.port) as store:
-            node = Node(with_bases(self.folder / name), database, store, self.s3, slots)
-            node.start()
-            try:
-                yield node
-            finally:
-                node.kill()
-
-
-class Node:
-    """``loravit worker --slots N`` and its workers, with a network that can be cut."""
-
-    def __init__(self, home: Path, database: Link, store: Link, s3: S3Server, slots: int) -> None:
-        self.home, self._links, self._slots = home, (database, store), slots
-        self._environment = {
-            **os.environ,
-            **s3.environment(store.port),
-            "LORAVIT_HOME": str(home),
-            "LORAVIT_DATABASE_URL": f"postgresql+psycopg://tester@127.0.0.1:{database.port}/postgres",
-            "LORAVIT_ARTIFACT_URL": s3.address,
-            "LORAVIT_EXECUTOR": "workers",
-            "LORAVIT_MAX_TAKE_UPS": "100",
-            "OMP_NUM_THREADS": "1",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "loravit_web", "worker", "--slots", str(self._slots)]
-        with (self.home / "node.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        """Kill the node and its workers at once, as if the machine lost its power."""
-        if self._process is None:
-            return
-        pid = self._process.pid
-        # of every thread, because the supervisor starts workers on one of its own
-        children = [tasks.read_text().split() for tasks in Path(f"/proc/{pid}/task").glob("*/children")]
-        pids = [int(child) for of_thread in children for child in of_thread]
-        for one in (pid, *pids):
-            os.kill(one, signal.SIGKILL)
-        self._process.wait()
-        self._process = None
-
-    def cut(self) -> None:
-        for link in self._links:
-            link.cut()
-
-    def mend(self) -> None:
-        for link in self._links:
-            link.mend()
-
-    @property
-    def told(self) -> str:
-        log = self.home / "logs" / "worker.log"
-        return log.read_text(errors="replace") if log.exists() else ""
+PARTS = ("queue", "kill", "cut", "away", "answers", "kills")
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks nodes [PART ...] [--runs 20] [--kills 100] [--json FILE]``."""
+    """``python -m benchmarks nodes [PART ...] [--runs 20] [--kills 100] [--minutes 50] [--json FILE]``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks nodes")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=50, help="over which the kills are spread")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     figures: list[Figure] = []
@@ -150,34 +51,12 @@ def run(arguments: list[str]) -> int:
                 "kill": lambda made=made: kill_part(made),
                 "cut": lambda made=made: cut_part(made),
                 "away": lambda made=made: away_part(made),
-                "kills": lambda made=made: kills_part(made, options.kills),
+                "answers": lambda made=made: away_answers.figures(made),
+                "kills": lambda made=made: kills.figures(made, options.kills, minutes=options.minutes),
             }[part]()
     title = "worker nodes with homes of their own, PostgreSQL and an S3 server"
     save(options.json, title, figures)
     return show(title, figures)
-
-
-@contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Start the servers, and import the images on the web node's machine."""
-    base = embedded_base()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(new_server())
-        s3 = stack.enter_context(S3Server(folder / "s3"))
-        before = dict(os.environ)
-        os.environ.update(s3.environment())
-        stack.callback(os.environ.update, before)
-        stack.callback(os.environ.clear)
-        settings = Settings(
-            home=folder / "web",
-            database=f"{postgres.address}/postgres",
-            artifact_url=s3.address,
-            executor="workers",
-        ).ensure_home()
-        registry = stack.enter_context(Registry.open(settings.database_url, settings.artifacts))
-        dataset = DatasetStore.of(settings).import_source("sample:shapes")
-        yield Cluster(folder, postgres, s3, registry, base, dataset)
 
 
 def queue_part(made: Cluster, runs: int) -> list[Figure]:
@@ -185,7 +64,7 @@ def queue_part(made: Cluster, runs: int) -> list[Figure]:
     queued = [made.queue(f"run-{n}", SHORT, actor=MEMBERS[int(n >= runs // 2)]) for n in range(runs)]
     began = time.monotonic()
     with made.node("one"), made.node("two"):
-        wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * _WAIT_SECONDS)
+        wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * WAIT_SECONDS)
     seconds = time.monotonic() - began
     ended = [made.registry.runs.get(run.id) for run in queued]
     shares = Counter(run.node for run in ended)
@@ -284,37 +163,6 @@ def away_part(made: Cluster) -> list[Figure]:
     ]
 
 
-def kills_part(made: Cluster, kills: int) -> list[Figure]:
-    """One of two nodes is killed again and again at random moments, and starts again at once."""
-    chance = random.Random(0)
-    queued: list[Run] = []
-    began = time.monotonic()
-    with made.node("one") as one, made.node("two") as two:
-        for _ in range(kills):
-            while made.registry.runs.count("queued") < 2:
-                queued.append(made.queue(f"run-{len(queued)}", SEVERAL, actor=MEMBERS[len(queued) % 2]))
-            time.sleep(chance.uniform(*SECONDS_BETWEEN_KILLS))
-            killed = chance.choice((one, two))
-            killed.kill()
-            killed.start()
-        wait(lambda: not any(made.registry.runs.counts("queued", "running").values()), 3 * _WAIT_SECONDS)
-    minutes = (time.monotonic() - began) / 60
-    ended = [made.registry.runs.get(run.id) for run in queued]
-    versions = [len(made.registry.catalog.versions(run.slug)) for run in ended if run.published is not None]
-    maintenance = made.registry.maintenance
-    found = maintenance.unreferenced(timedelta(0))
-    for file in found:
-        maintenance.remove(file, timedelta(0))
-    left = len(maintenance.unreferenced(timedelta(0))) + sum(1 for _ in maintenance.broken())
-    take_ups = sum(run.take_ups for run in ended)
-    return [
-        at_most("kills: runs that are lost", len(ended) - _completed(ended), 0, note=f"{len(ended)} runs"),
-        at_most("kills: versions too many", sum(versions) - len(versions), 0, note=f"{take_ups} take-ups"),
-        at_most("kills: orphans and damaged files after a sweep", left, 0, note=f"{len(found)} before it"),
-        Figure("kills: kills and minutes", f"{kills}; {minutes:.0f}"),
-    ]
-
-
 def _is_second(run: Run) -> bool:
     return (run.status, run.attempt) == ("completed", 2)
 
@@ -342,15 +190,3 @@ def _wait_for_end(made: Cluster, run: Run) -> None:
         return made.registry.runs.get(run.id).ended_at is not None
 
     wait(has_ended)
-
-
-def _port(server: Server) -> int:
-    return int(server.address.rpartition(":")[2])
-
-
-def wait(happened: Callable[[], bool], seconds: float = _WAIT_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing happened for {seconds:g} s")
-        time.sleep(0.2)

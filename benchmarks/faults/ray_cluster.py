@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.nodes import LONG, MEMBERS, Cluster, cluster, wait
+from benchmarks.faults.nodes import LONG, MEMBERS
 from benchmarks.support.homes import with_bases
+from benchmarks.support.node_cluster import Cluster, cluster, wait
 from benchmarks.support.report import Figure, at_least, at_most, save, show
 from loravit_web.cluster.cluster import Cluster as Trainers
 from loravit_web.cluster.cluster import Place, connected
