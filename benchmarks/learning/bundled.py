@@ -72,8 +72,8 @@ TASKS: Mapping[str, Task] = {
     ),
     "animal-or-vehicle": Task(
         _animals,
-        ("--max-images", "3000", "--epochs", "6"),
-        0.938,
+        ("--max-images", "6000", "--epochs", "6"),
+        0.95,
         "Whether a photograph shows an animal or a vehicle (CIFAR-10 in two classes).",
     ),
     "dominant-colour": Task(
@@ -86,10 +86,18 @@ TASKS: Mapping[str, Task] = {
         "Defects of magnetic tiles: blowhole, break, crack, fray, uneven, or free of them.",
     ),
     "handwritten-digits": Task(
-        _sample("digits"), ("--no-mirror",), 0.95, "Handwritten digits, from scikit-learn's small scans."
+        _sample("digits"),
+        ("--no-mirror", "--epochs", "8", "--max-images", "0"),
+        0.98,
+        "Handwritten digits, from scikit-learn's small scans.",
     ),
     "scene-shape": Task(_sample("shapes"), (), 0.9, "Which shape is drawn in a scene."),
-    "scene-count": Task(_sample("counts"), (), 0.75, "How many shapes are drawn in a scene, one to five."),
+    "scene-count": Task(
+        _sample("counts"),
+        ("--blocks", "4", "--rank", "4", "--alpha", "8", "--epochs", "10"),
+        0.82,
+        "How many shapes are drawn in a scene, one to five.",
+    ),
     "scene-texture": Task(_sample("textures"), (), 0.9, "What the ground of a drawn scene looks like."),
 }
 
