@@ -84,6 +84,30 @@ def test_the_zip_of_a_saved_folder_is_a_bundle(vit: ViTFeatureExtractor, tmp_pat
     assert from_files(bundle.files, vit.base).class_names == BIRDS.class_names
 
 
+@pytest.mark.parametrize("name", ["my_flowers", "My flowers", "flowers.v2"])
+def test_a_saved_folder_of_any_name_is_read_back_as_it_is_and_zipped_from_outside(
+    vit: ViTFeatureExtractor, tmp_path: Path, name: str
+) -> None:
+    vit.add_adapter("birds", BIRDS)
+    vit.save_adapters(tmp_path / name, name="birds")
+    archive = Path(shutil.make_archive(str(tmp_path / "again"), "zip", tmp_path, name))
+    for source in (tmp_path / name, archive):
+        bundle = read_bundle_file(source)
+        assert bundle.name == name
+        assert from_files(bundle.files, vit.base).class_names == BIRDS.class_names
+    assert vit.load_all_adapters(tmp_path) == [name]
+
+
+def test_adapters_whose_names_differ_after_a_dot_are_kept_apart(
+    vit: ViTFeatureExtractor, tmp_path: Path
+) -> None:
+    for name, adapter in (("flowers.v1", BIRDS), ("flowers.v2", FLOWERS)):
+        vit.add_adapter(name, adapter)
+        vit.save_adapters(tmp_path / name, name=name)
+    assert vit.load_all_adapters(tmp_path) == ["flowers.v1", "flowers.v2"] == vit.adapters
+    assert [len(vit.class_names(name)) for name in vit.adapters] == [2, 3]
+
+
 def test_the_three_ways_to_ask_agree(vit: ViTFeatureExtractor, folder: Path) -> None:
     assert vit.load_all_adapters(folder) == ["birds", "flowers"] == vit.adapters
     images = random_images(3)

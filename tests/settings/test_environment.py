@@ -6,13 +6,27 @@ from pathlib import Path
 import pytest
 
 from loravit_web.settings.environment import SettingsError, read_settings, wants_plain_gradio
-from registry import database_file
+from registry import Registry, database_file
 
 
 def test_the_environment_sets_folder_and_base(tmp_path: Path) -> None:
     settings = read_settings({"LORAVIT_HOME": str(tmp_path), "LORAVIT_BASE": "vit_tiny_patch16_224"})
     assert settings.home == tmp_path
     assert settings.base == "vit_tiny_patch16_224"
+
+
+@pytest.mark.parametrize(
+    "name", ["100%", "a%20b", "a b", "what?", "a?mode=memory", "a#b", "a&b=c", "%(here)s", "ä ;:@"]
+)
+def test_a_data_folder_of_any_name_opens_its_own_registry_and_no_other(tmp_path: Path, name: str) -> None:
+    settings = read_settings({"LORAVIT_HOME": str(tmp_path / name)})
+    for _ in range(2):
+        settings.home.mkdir(exist_ok=True)
+        with Registry.open(settings.database_url, settings.artifacts) as registry:
+            assert registry.users.list() == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert database_file(settings.database_url) == tmp_path / name / "registry.db"
+    assert (tmp_path / name / "registry.db").stat().st_size > 0
 
 
 @pytest.mark.parametrize(("given", "plain"), [("", False), ("no", False), ("yes", True), (" YES", True)])
