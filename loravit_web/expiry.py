@@ -127,7 +127,7 @@ class Expiry:
             *(uploader.name for uploader in self.datasets.uploaders().values()),
         }
         changed, kept = ({served_folder(name) for name in names} for names in (owners, live))
-        for folder in (self.uploads / SERVED).glob("*"):
+        for folder in _folders(self.uploads / SERVED):
             name = f"{SERVED}/{folder.name}"
             if name in changed or (name not in kept and _written(folder) < time.time() - _KEPT_COPIES):
                 _remove(folder)
@@ -140,6 +140,14 @@ class Expiry:
         if log.exists():
             with log.open("r+b") as opened:  # a running worker appends to the same file
                 opened.truncate(0)
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return what a folder contains; nothing if it belongs to another user, whose files are not the app's."""
+    try:
+        return list(parent.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def _written(folder: Path) -> float:

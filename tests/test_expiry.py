@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -305,6 +306,19 @@ def test_copies_of_a_visitor_of_whom_nothing_is_stored_go_after_a_while(
         os.utime(folder / "answers.csv", (then, then))
     Expiry(settings, service.registry, service.datasets, settings.uploads).carry_out(utc_now())
     assert [folder.exists() for folder in folders.values()] == [True, False]
+
+
+def test_a_folder_for_temporary_files_of_another_user_is_left_alone(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    expiry = Expiry(settings, service.registry, service.datasets, settings.uploads)
+    expiry._remove_copies([])
+    (settings.home / "file").touch()
+    replace(expiry, uploads=settings.home / "file")._remove_copies([])
 
 
 def test_only_uploads_are_removed_with_what_was_imported(
