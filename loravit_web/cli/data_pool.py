@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,10 +25,13 @@ from loravit_web.util.console import progress_printer
 from loravit_web.util.text import plural
 
 if TYPE_CHECKING:
+    from loravit_web.datasets import DatasetStore
     from loravit_web.datasets.pool.record import PoolImage, PoolSummary
     from loravit_web.datasets.pool.store import PoolStore
     from loravit_web.runs.pool_actions import PoolActions
+    from loravit_web.runs.suspects import Doubted
     from loravit_web.serving.pool_ranking import Suggested
+    from registry import Registry
 
 NEXT = 20
 """Number of images that are shown by default."""
@@ -84,17 +87,19 @@ def next_images(
     most: Annotated[int, typer.Option("--most", min=1, help="Maximum number of images.")] = NEXT,
     as_json: AsJson = False,
 ) -> None:
-    """Show the images of a pool that are most useful to a task, with its answers."""
+    """Show the images of a pool that are most useful to a task, and labels of its data that look wrong."""
     from loravit_web.serving.pool_ranking import suggestions
 
     with open_service() as service:
         version = service.registry.catalog.resolve(task)
         found = suggestions(service.predictor, version, service.pools, most=most, progress=progress_printer())
+        doubted = _doubted(service.registry, service.datasets.imported_by(SHELL.name), task)
         files = {one.image.sha256: str(service.pools.image_path(version.slug, one.image)) for one in found}
     documents = [_suggested_document(one) | {"file": files[one.image.sha256]} for one in found]
     rows = [row | {"sha256": row["sha256"][:12], "answer": _answer_text(row)} for row in documents]
     columns = ["sha256", "path", "answer", "unsure", "unlike", "doubt"]
-    output(as_json, documents, lambda: table(rows, columns, "No image waits. Add some with data pool add."))
+    shown = table(rows, columns, "No image waits. Add some with data pool add.")
+    output(as_json, documents, lambda: "\n".join([shown, *_doubted_lines(doubted[:most], len(doubted))]))
 
 
 @app.command("confirm")
@@ -175,6 +180,30 @@ def _changing() -> Iterator[tuple[PoolActions, PoolStore]]:
     stored = DatasetStore.of(current_settings()).imported_by(SHELL.name)
     with open_registry() as registry:
         yield PoolActions(registry, SHELL, pools, stored), pools
+
+
+def _doubted(registry: Registry, stored: DatasetStore, task: str) -> list[Doubted]:
+    """Return the suspects in the training data of a task; none if the data is not here."""
+    from loravit_web.datasets.errors import DatasetNotFound
+    from loravit_web.runs.suspects import doubted_of_task
+    from loravit_web.runs.taught import NotTrainedHere
+
+    try:
+        return doubted_of_task(registry, stored, task)
+    except (NotTrainedHere, DatasetNotFound):
+        return []
+
+
+def _doubted_lines(doubted: Sequence[Doubted], count: int) -> list[str]:
+    """Return lines that name the suspects; ``count`` also counts those that are not named."""
+    if not count:
+        return []
+    found = f"{plural(count, 'label')} of the training data {'looks' if count == 1 else 'look'} wrong"
+    rows = [
+        f"  {one.item.path}: “{one.label}”, probably “{one.suggested}” ({one.probability:.0%})"
+        for one in doubted
+    ]
+    return [f"{found}. Look at the images first:", *rows]
 
 
 def _summary_document(summary: PoolSummary) -> Document:

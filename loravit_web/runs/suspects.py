@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loravit_web.runs.taught import taught_dataset
 from loravit_web.training.files.suspects import SUSPECTS, Suspects, read_suspects
 from registry import Registry, UnknownDataset, UnknownRunFile
 
 if TYPE_CHECKING:  # commands that list suspects start without the libraries for images
-    from loravit_web.datasets import ImageDataset, ImageItem
+    from loravit_web.datasets import DatasetStore, ImageDataset, ImageItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,22 @@ def doubted_images(suspects: Suspects, dataset: ImageDataset) -> list[Doubted]:
         for suspect in suspects.found
         if (item := items.get((suspect.sha256, suspect.label))) is not None
     ]
+
+
+def doubted_of_task(registry: Registry, stored: DatasetStore, ref: str) -> list[Doubted]:
+    """Return the suspects in the newest training data of a version, the most suspicious first.
+
+    Args:
+        registry: Registry with the version.
+        stored: Store with its training data.
+        ref: ``slug``, ``slug@2`` or ``slug@alias``.
+
+    Raises:
+        NotTrainedHere: If it was trained elsewhere.
+        DatasetError: If the images are not stored any more.
+        SuspectsDamaged: If the file of the run cannot be read.
+        RegistryError: If there is no such version.
+    """
+    dataset, _version = taught_dataset(registry, stored, ref)
+    suspects = last_suspects(registry, dataset.fingerprint)
+    return doubted_images(suspects, dataset) if suspects is not None else []

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from loravit_web.cli.data_pool import _doubted_lines
+from loravit_web.datasets import ImageItem
+from loravit_web.runs.suspects import Doubted
 from tests.cli.conftest import Json, Text
 from tests.conftest import make_colours
 
@@ -38,6 +41,20 @@ def test_images_are_added_shown_confirmed_and_joined(
     assert "No image of the pool of colours is confirmed" in refusal("data", "pool", "join", "colours")
     assert text("data", "pool", "delete", "colours", second[:12]) == "1 image deleted.\n"
     assert run_json("data", "pool", "delete", "colours") == {"task": "colours", "deleted": 1}
+
+
+def test_labels_of_the_data_that_look_wrong_are_named_below_the_images() -> None:
+    items = [ImageItem(f"cat/{n}.png", "train", (0,), "0" * 64, ".png") for n in range(2)]
+    doubted = [Doubted(item, "cat", "dog", 0.975) for item in items]
+    assert _doubted_lines([], 0) == []
+    assert (
+        _doubted_lines(doubted[:1], 1)[0]
+        == "1 label of the training data looks wrong. Look at the images first:"
+    )
+    assert _doubted_lines(doubted[:1], 2) == [
+        "2 labels of the training data look wrong. Look at the images first:",
+        "  cat/0.png: “cat”, probably “dog” (98%)",
+    ]
 
 
 def test_the_pool_of_a_deleted_adapter_goes_with_it(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loravit_web.runs.suspects import doubted_images, last_suspects, suspects_of_run
+from loravit_web.runs.suspects import doubted_images, doubted_of_task, last_suspects, suspects_of_run
 from loravit_web.service import Service
 from loravit_web.training.files.suspects import SUSPECTS, Suspect, Suspects, write_suspects
 from registry import Run
@@ -18,6 +18,15 @@ def test_suspects_are_found_among_the_images_of_the_dataset(service: Service, co
     (found,) = doubted_images(Suspects(24, (suspect, Suspect("f" * 64, 0, 1, 0.8))), dataset)
     assert (found.item.sha256, found.label, found.suggested) == (item.sha256, "red", "green")
     assert found.probability == 0.9
+
+
+def test_the_suspects_of_a_task_are_those_of_its_newest_data(service: Service, colours: Run) -> None:
+    assert colours.published is not None
+    dataset = service.datasets.load(colours.dataset.fingerprint)
+    found = Suspects(24, (Suspect(dataset.items[0].sha256, dataset.items[0].label, 1, 0.9),))
+    service.registry.run_files.put(colours.id, SUSPECTS, write_suspects(found))
+    (doubted,) = doubted_of_task(service.registry, service.datasets, colours.slug)
+    assert doubted.item == dataset.items[0]
 
 
 def test_the_newest_run_with_suspects_counts(service: Service, colours: Run) -> None:

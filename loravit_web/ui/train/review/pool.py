@@ -17,7 +17,7 @@ from loravit_web.datasets.pool.record import PoolSummary
 from loravit_web.datasets.pool.source import open_images
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import ImageError, encode_webp, load_rgb
-from loravit_web.runs.suspects import doubted_images, last_suspects
+from loravit_web.runs.suspects import doubted_of_task
 from loravit_web.runs.taught import taught_dataset
 from loravit_web.service import Service
 from loravit_web.serving.pool_ranking import Suggested, suggestions
@@ -279,8 +279,7 @@ def _look(service: Service, panel: PoolPanel, presence: Presence) -> None:
         seen, slug = seen_by(service, request), _chosen(task)
         seen.visitor.must("train")
         dataset, version = taught_dataset(seen.registry, seen.datasets, slug)
-        suspects = last_suspects(seen.registry, dataset.fingerprint)
-        wrong = len(doubted_images(suspects, dataset)) if suspects is not None else 0
+        wrong = len(doubted_of_task(seen.registry, seen.datasets, slug))
         found = suggestions(seen.predictor, version, seen.pools, most=NEXT, progress=tell)
         review = review_html(seen, slug, dataset, found)
         return panel.shown(seen, slug, review=review, said=suspects_text(wrong))
