@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -27,8 +28,10 @@ SCENE = "2 crosses"
 """Caption of the drawn scene among the examples."""
 
 
-def run(_arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """``python -m benchmarks screenshots``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks screenshots", description=__doc__)
+    parser.parse_args(arguments)
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         home = with_bases(Path(folder) / "home")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -26,8 +27,9 @@ ROUNDS = 30
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(_arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """``python -m benchmarks answers``."""
+    argparse.ArgumentParser(prog="python -m benchmarks answers", description=__doc__).parse_args(arguments)
     base = embedded_base()
     dtype = fastest_dtype(base)
     plain, two = _two_tasks(base, dtype)

@@ -6,6 +6,7 @@ visitor has looked at the first answer, or at once.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +37,9 @@ CLICK = """([number, cards]) => new Promise((done) => {
 })"""
 
 
-def run(_arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """``python -m benchmarks switch``."""
+    argparse.ArgumentParser(prog="python -m benchmarks switch", description=__doc__).parse_args(arguments)
     with home_of_tasks(embedded_base(), TASKS, ViTAdapterConfig(), image_size=SIDE) as home:
         images = [_image(home.parent, number) for number in range(ROUNDS)]
         with running_app(home) as url, chromium() as browser:
