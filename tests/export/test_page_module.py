@@ -35,6 +35,22 @@ const { hasGpu } = await import(module);
 console.log(JSON.stringify([await hasGpu(true), await hasGpu(false)]));
 """
 
+OFFLINE = """
+import { readFileSync } from "node:fs";
+const [worker, kept, asked] = process.argv.slice(1);
+const [pages, listeners] = [new Map(), {}];
+const cache = { match: async (key) => pages.get(key)?.clone(), put: async (key, page) => pages.set(key, page) };
+globalThis.caches = { open: async () => cache };
+globalThis.location = { origin: "https://host" };
+globalThis.self = { registration: { scope: "/" }, addEventListener: (kind, answer) => (listeners[kind] = answer) };
+new Function(readFileSync(worker, "utf-8"))();
+const get = (url) => new Promise((resolve) => listeners.fetch({ request: { method: "GET", url }, respondWith: resolve }));
+globalThis.fetch = async () => new Response("page");
+await get(kept);
+globalThis.fetch = async () => { throw new Error("no network"); };
+console.log(JSON.stringify(await (await get(asked)).text()));
+"""
+
 
 @pytest.fixture
 def node() -> str:
@@ -99,3 +115,12 @@ def test_the_scripts_are_valid(node: str, name: str, tmp_path: Path) -> None:
 def as_module(name: str, folder: Path) -> Path:
     """Copy a script of the page to where Node takes it for a module."""
     return Path(shutil.copy(web.PAGE / name, folder / f"{name.removesuffix('.js')}.mjs"))
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked"),
+    [("index.html", ""), ("", "index.html"), ("", "?provider=wasm"), ("#top", "index.html")],
+)
+def test_without_a_network_the_page_opens_by_each_of_its_addresses(node: str, kept: str, asked: str) -> None:
+    addresses = (f"https://host/export/{name}" for name in (kept, asked))
+    assert run(node, OFFLINE, str(web.PAGE / "sw.js"), *addresses) == "page"

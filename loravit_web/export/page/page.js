@@ -141,6 +141,9 @@ function stopCamera() {
   $("camera").textContent = "Start camera";
   $("camera").setAttribute("aria-pressed", "false");
   $("stage").dataset.state = shown ? "full" : "empty";
+  if (shown) return;
+  for (const result of document.querySelectorAll(".result")) result.replaceChildren(); // answers need their image
+  if (about) say("Ready.");
 }
 
 async function watch(mine) {

@@ -25,7 +25,8 @@ self.addEventListener("fetch", (event) => {
 
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const key = request.url.split("#")[0].split("?")[0];
+  // The folder and its index.html are the same page.
+  const key = request.url.split("#")[0].split("?")[0].replace(/\/index\.html$/, "/");
   const kept = await cache.match(key);
   if (kept) return isolated(kept);
   const response = await fetch(request);
