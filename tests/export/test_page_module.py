@@ -39,12 +39,20 @@ OFFLINE = """
 import { readFileSync } from "node:fs";
 const [worker, kept, asked] = process.argv.slice(1);
 const [pages, listeners] = [new Map(), {}];
-const cache = { match: async (key) => pages.get(key)?.clone(), put: async (key, page) => pages.set(key, page) };
+const cache = {
+  match: async (key) => pages.get(key)?.clone(),
+  put: async (key, page) => pages.set(key, page),
+};
 globalThis.caches = { open: async () => cache };
 globalThis.location = { origin: "https://host" };
-globalThis.self = { registration: { scope: "/" }, addEventListener: (kind, answer) => (listeners[kind] = answer) };
+globalThis.self = {
+  registration: { scope: "/" },
+  addEventListener: (kind, answer) => (listeners[kind] = answer),
+};
 new Function(readFileSync(worker, "utf-8"))();
-const get = (url) => new Promise((resolve) => listeners.fetch({ request: { method: "GET", url }, respondWith: resolve }));
+const get = (url) => new Promise((resolve) => {
+  listeners.fetch({ request: { method: "GET", url }, respondWith: resolve });
+});
 globalThis.fetch = async () => new Response("page");
 await get(kept);
 globalThis.fetch = async () => { throw new Error("no network"); };
