@@ -31,6 +31,7 @@ from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
 from loravit_web.runs.queueing import offer_images
 from loravit_web.saver import saver_of
+from loravit_web.serving.answerer import Answerer
 from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.measures import AnswerMeasures
@@ -93,6 +94,7 @@ class Service:
         *,
         progress: Progress = lambda _fraction, _stage: None,
         load: LoadBase = load_base,
+        answerer: Answerer | None = None,
     ) -> None:
         """Open the database and create what is missing.
 
@@ -101,6 +103,7 @@ class Service:
             progress: Called with the completed fraction (0 to 1) and a sentence while a base is downloaded or
                 loaded.
             load: Loads the base of a name that the artifact store does not have.
+            answerer: Computes the answers, or None to compute them in this process.
 
         Raises:
             SettingsError: If the data folder cannot be created.
@@ -125,7 +128,7 @@ class Service:
         self.usage = UsageCounter(self.registry.usage.add)
         self.measures = AnswerMeasures()
         self.saver = saver_of(self.settings, self.registry)
-        self._progress, self._load = progress, load
+        self._progress, self._load, self._answerer = progress, load, answerer
         self._remembers = RememberedChoices(settings.measurements)
         self._lock = threading.RLock()
         self._base: tuple[Base, torch.dtype] | None = None
@@ -258,7 +261,9 @@ class Service:
             if self._predictor is None:
                 configured = self._engine(*self.loaded)
                 engines = EnginePool(configured, self._load_engine)
-                self._predictor = Predictor(self.registry, engines, count=self._count)
+                self._predictor = Predictor(
+                    self.registry, engines, answerer=self._answerer, count=self._count
+                )
             return self._predictor
 
     def problem(self) -> str | None:

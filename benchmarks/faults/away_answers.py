@@ -20,7 +20,7 @@ from benchmarks.support.http import Asker, Refused
 from benchmarks.support.node_cluster import Cluster, Node, wait
 from benchmarks.support.report import Figure, at_least, at_most, spread
 from loravit_web.adapters import ViTAdapterConfig
-from loravit_web.serving.predictor import PRELOADED
+from loravit_web.serving.answerer import PRELOADED
 
 AWAY_SECONDS = 60.0
 RECOVERY_SECONDS = 15.0

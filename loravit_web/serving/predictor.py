@@ -6,57 +6,32 @@ import copy
 import heapq
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from PIL import Image
 
-from loravit_web.adapters import Adapter
-from loravit_web.backbones.preprocessing import Preprocessing
-from loravit_web.engine import EnginePool, MultiLoRAViT
-from loravit_web.engine.batching import Batcher, Reply
-from loravit_web.engine.reply_cache import ReplyCache
+from loravit_web.engine import EnginePool
 from loravit_web.errors import LoraVitError
+from loravit_web.serving.answerer import Answerer, LocalAnswerer, TaskUnavailable
 from loravit_web.serving.answers import Answer, TaskAnswer, TaskInfo
 from loravit_web.serving.catalog_state import CatalogState
-from loravit_web.serving.image_cache import PreparedImages
-from loravit_web.serving.outage import AWAY, Outage
-from loravit_web.serving.replies import answer_of, no_answer
+from loravit_web.serving.outage import Outage
+from loravit_web.serving.replies import no_answer
 from loravit_web.serving.stored import Answering, resolved
 from registry import AdapterQuery, Registry, RegistryError, Version
 
 MAX_TASKS = 32
 """Maximum number of tasks per request."""
+ALL_CLASSES = 1 << 30
+"""More labels than any version has."""
 OFFERED = 100
 """Number of tasks that are shown to choose from; others are found by searching."""
-PRELOADED = 16
-"""Number of versions that are loaded before they are requested.
-
-Reading and checking one takes a forward pass.
-"""
 
 
 class TooManyTasks(LoraVitError):
     """More tasks in a request than allowed."""
-
-
-class TaskUnavailable(LoraVitError):
-    """A task that exists but cannot be used here."""
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A requested task with the version and adapter that compute it."""
-
-    task: str
-    version: Answering
-    adapter: Adapter
-
-    def answer(self, reply: Reply, top_k: int) -> TaskAnswer:
-        return answer_of(self.task, self.version, self.adapter, reply, top_k)
 
 
 CountAnswer = Callable[[int, float | None], None]
@@ -68,7 +43,8 @@ class Predictor:
 
     Args:
         registry: Registry with the catalog.
-        engines: Engines by base.
+        engines: Engines by base of this process, which tell what is available.
+        answerer: Computes the answers, or None for the engines of this process.
         count: Counts requests; see `CountAnswer`.
         clock: Returns the time in seconds.
     """
@@ -78,6 +54,7 @@ class Predictor:
         registry: Registry,
         engines: EnginePool,
         *,
+        answerer: Answerer | None = None,
         count: CountAnswer = lambda _version_id, _milliseconds: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -85,8 +62,8 @@ class Predictor:
         self._registry, self._count, self._clock = registry, count, clock
         self._whole = registry
         self._sees: Callable[[str], bool] = _sees_all
-        self._replies = ReplyCache(Batcher())
-        self._prepared = PreparedImages()
+        self._local = LocalAnswerer(engines)
+        self._answerer: Answerer = self._local if answerer is None else answerer
         self._lock = threading.Lock()
         self._known = CatalogState()
         self._outage = Outage(clock)
@@ -115,8 +92,10 @@ class Predictor:
         return {slug: version for slug, version in current.items() if self._sees(version.owner)}
 
     def _meant(self, task: str) -> Version | None:
-        version = self._known.current.get(task)
-        return version if version is not None and self._sees(version.owner) else None
+        """Return the current version that a slug, or the version's own ref, means for the visitor."""
+        version = self._known.current.get(task.partition("@")[0])
+        is_meant = version is not None and task in (version.slug, version.ref)
+        return version if version is not None and is_meant and self._sees(version.owner) else None
 
     def tasks(self) -> list[TaskInfo]:
         """Return every adapter at its current version, sorted by title; unavailable ones have a reason."""
@@ -196,11 +175,8 @@ class Predictor:
             changes = self._whole.catalog.changes_since(0 if restored else max(known.revision, 0))
             current = changes.applied_to(known.current)
             if restored:
-                self.engines.remove_adapters()
-                self._replies.clear()
-                known.refused.clear()
-            refs = {version.ref for version in current.values()}
-            known.refused = {ref: reason for ref, reason in known.refused.items() if ref in refs}
+                self._local.forget()
+            self._local.keep({version.ref for version in current.values()})
             known.current = current
             if load:
                 self.preload()
@@ -226,36 +202,18 @@ class Predictor:
             raise TooManyTasks(f"{len(wanted)} tasks are chosen. Choose at most {MAX_TASKS}.")
         self.refresh()
         answers: dict[str, TaskAnswer] = {}
-        groups: dict[tuple[MultiLoRAViT, Preprocessing], list[_Request]] = defaultdict(list)
+        versions: dict[str, Answering] = {}
         for task in wanted:
             try:
-                version = self._meant(task) or resolved(self._registry, task)
-                engine, adapter = self._counted(version)
-                groups[engine, adapter.preprocessing].append(_Request(task, version, adapter))
+                versions[task] = self._found(task)
             except (LoraVitError, RegistryError) as error:
                 answers[task] = no_answer(task, error)
-        for (engine, preprocessing), requests in groups.items():
-            prepared = self._prepared.tensor(image, preprocessing)
-            answers |= self._answers(engine, prepared, requests, max(1, top_k))
+        if versions:
+            computed = self._answerer.classify(image, [*versions.values()], max(1, top_k))
+            for (task, version), answer in zip(versions.items(), computed, strict=True):
+                self._record(version, None if answer.error else answer.milliseconds)
+                answers[task] = answer if answer.error is None else replace(answer, task=task, title=task)
         return Answer(tuple(answers[task] for task in wanted), (self._clock() - started) * 1000)
-
-    def _answers(
-        self, engine: MultiLoRAViT, image: torch.Tensor, requests: Sequence[_Request], top_k: int
-    ) -> dict[str, TaskAnswer]:
-        """Return answers by task, computed together, or each alone if one of them fails."""
-        try:
-            reply = self._replies.infer(engine, image, [request.version.ref for request in requests])
-        except (LoraVitError, RegistryError) as error:
-            if len(requests) > 1:
-                alone = [self._answers(engine, image, [request], top_k) for request in requests]
-                return {task: answer for answers in alone for task, answer in answers.items()}
-            self._record(requests[0].version, None)
-            return {requests[0].task: no_answer(requests[0].task, error)}
-        answers = {request.task: request.answer(reply, top_k) for request in requests}
-        for request in requests:
-            answer = answers[request.task]
-            self._record(request.version, None if answer.error else answer.milliseconds)
-        return answers
 
     def prepare(self, image: Image.Image, task: str) -> bool:
         """Compute an answer in advance, so that `classify` finds it in the cache. It is not counted.
@@ -269,14 +227,8 @@ class Predictor:
         Returns:
             False without computing anything if a request is waiting, otherwise True.
         """
-        if not self._replies.idle:
-            return False
         version = self._meant(task)
-        engine = self.engines.resident(version.base.weights_sha256) if version is not None else None
-        if version is not None and engine is not None and version.ref in engine:
-            prepared = self._prepared.tensor(image, engine.adapter(version.ref).preprocessing)
-            self._replies.infer(engine, prepared, [version.ref])
-        return True
+        return version is None or self._answerer.prepare(image, version)
 
     def heatmap(self, image: Image.Image, task: str, label: str) -> torch.Tensor:
         """Return which patches contribute to a class; see `engine.heatmap.heatmap`.
@@ -290,52 +242,24 @@ class Predictor:
             LoraVitError: If the task is unavailable or has no such class.
             RegistryError: If the task does not exist or its files are damaged.
         """
-        engine, request, prepared = self._requested(image, task)
-        ref, classes = request.version.ref, request.version.shown_classes or request.adapter.class_names
-        if label not in classes:
-            raise TaskUnavailable(f"{ref} has no class “{label}”. Choose one of its classes.")
-        return engine.heatmap(ref, prepared, classes.index(label))
+        self.refresh()
+        return self._answerer.heatmap(image, self._found(task), label)
 
     def ranked(self, image: Image.Image, task: str) -> TaskAnswer:
         """Return the answer with all classes, not counted as a request; args and errors as of `heatmap`."""
-        engine, request, prepared = self._requested(image, task)
-        reply = self._replies.infer(engine, prepared, [request.version.ref])
-        return answer_of(
-            request.task, request.version, request.adapter, reply, len(request.adapter.class_names)
-        )
-
-    def _requested(self, image: Image.Image, task: str) -> tuple[MultiLoRAViT, _Request, torch.Tensor]:
         self.refresh()
-        version = self._meant(task) or resolved(self._registry, task)
-        engine, adapter = self._ready(version)
-        return engine, _Request(task, version, adapter), self._prepared.tensor(image, adapter.preprocessing)
+        (answer,) = self._answerer.classify(image, [self._found(task)], ALL_CLASSES)
+        if answer.error is not None:
+            raise TaskUnavailable(answer.error)
+        return answer
+
+    def _found(self, task: str) -> Answering:
+        """Return what a task means for the visitor; errors as of `stored.resolved`."""
+        return self._meant(task) or resolved(self._registry, task)
 
     def _record(self, version: Answering, milliseconds: float | None) -> None:
         if version.id is not None:
             self._count(version.id, milliseconds)
-
-    def _counted(self, version: Answering) -> tuple[MultiLoRAViT, Adapter]:
-        """Return the engine and the adapter as `_ready`; an unavailable version is counted as requested."""
-        try:
-            return self._ready(version)
-        except (LoraVitError, RegistryError):
-            self._record(version, None)
-            raise
-
-    def _ready(self, version: Answering) -> tuple[MultiLoRAViT, Adapter]:
-        """Return the engine that holds a version, and its adapter.
-
-        Raises:
-            LoraVitError: If the version cannot be used.
-            RegistryError: If its files are damaged.
-        """
-        engine = self.engines.get(version.base.name, version.base.weights_sha256)
-        reason = self._known.refused.get(version.ref)
-        if version.ref not in engine and (reason is None or version.ref in self._known.retryable):
-            reason = self._load(version, engine)
-        if reason is not None:
-            raise TaskUnavailable(reason)
-        return engine, engine.ensure(version.ref)
 
     def _info(self, version: Version) -> TaskInfo:
         status, reason = self.availability(version.ref, version.base.name, version.base.weights_sha256)
@@ -352,37 +276,12 @@ class Predictor:
         )
 
     def availability(self, ref: str, base: str, weights_sha256: str) -> tuple[str, str | None]:
-        """Return status and reason of a version, without loading its base of that name and hash."""
-        reason = self._known.refused.get(ref)
-        if self.engines.resident(weights_sha256) is None:
-            reason = reason or self.engines.known_refusal(base, weights_sha256)
-            return ("unavailable", reason) if reason else ("on demand", None)
-        return ("unavailable", reason) if reason else ("ready", None)
+        """Return status and reason of a version in this process; see `LocalAnswerer.availability`."""
+        return self._local.availability(ref, base, weights_sha256)
 
     def preload(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
-        """Load the `PRELOADED` newest versions of loaded bases while the budget lasts, until stopped."""
-        newest = sorted(self._known.current.values(), key=lambda version: version.id, reverse=True)
-        resident = [(version, self.engines.resident(version.base.weights_sha256)) for version in newest]
-        loaded = [(version, engine) for version, engine in resident if engine is not None]
-        for version, engine in loaded[:PRELOADED]:
-            known = version.ref in engine or version.ref in self._known.refused
-            if not known and not engine.full and not is_stopped():
-                with suppress(*AWAY):  # it is loaded on request
-                    self._load(version, engine)
-
-    def _load(self, version: Answering, engine: MultiLoRAViT) -> str | None:
-        """Load a version; return the reason if it cannot be used, or None. Raises what is `AWAY`."""
-        try:
-            engine.ensure(version.ref)
-        except AWAY:
-            raise
-        except (LoraVitError, RegistryError) as error:
-            self._known.refused[version.ref] = error.in_public
-            if isinstance(error, RegistryError):
-                self._known.retryable.add(version.ref)
-            return error.in_public
-        self._known.refused.pop(version.ref, None)
-        return None
+        """Load the newest versions in this process until stopped; see `LocalAnswerer.preload`."""
+        self._local.preload(self._known.current.values(), is_stopped)
 
 
 def _sees_all(_owner: str) -> bool:

@@ -38,7 +38,7 @@ class World:
     def __init__(self, registry: Registry, base: Base, patch: pytest.MonkeyPatch) -> None:
         self.registry, self._base, self._patch = registry, base, patch
         self.now, self.asked = 0.0, 0
-        patch.setattr("loravit_web.serving.predictor.PRELOADED", 1)
+        patch.setattr("loravit_web.serving.answerer.PRELOADED", 1)
         engine = MultiLoRAViT(base, torch.float32, load=stored_adapters(registry, base))
         self.predictor = Predictor(registry, EnginePool(engine, _no_base), clock=lambda: self.now)
         self.publish("birds")

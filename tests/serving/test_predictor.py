@@ -306,7 +306,7 @@ def test_a_withdrawn_or_archived_task_is_not_listed(
 def test_the_newest_versions_are_preloaded_and_the_others_loaded_on_request(
     published: Publish, predictor: Predictor, read: list[str], image: Image.Image, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("loravit_web.serving.predictor.PRELOADED", 2)
+    monkeypatch.setattr("loravit_web.serving.answerer.PRELOADED", 2)
     for seed, slug in enumerate(("birds", "pets", "cars", "pets")):
         published(slug, seed=seed)
     published("of-others", on=OTHER)  # does not count, because its base is not in memory

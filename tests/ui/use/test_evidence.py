@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from loravit_web.serving.predictor import TaskUnavailable
+from loravit_web.serving.answerer import TaskUnavailable
 from loravit_web.ui.kit.uploads import UnreadableUpload, upload_folder
 from loravit_web.ui.use.answers import answers_html
 from loravit_web.ui.use.evidence import ROUTE, Request, UnreadableRequest, large_map, read_request
