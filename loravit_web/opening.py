@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.service import Service
+from loravit_web.serving.answerer import Answerer
 from loravit_web.settings.environment import Settings
 from loravit_web.util.console import progress_printer
 from loravit_web.util.cores import gather_cores, release_cores
@@ -29,8 +30,11 @@ def open_app(settings: Settings) -> App:
     with ExitStack() as unless_opened:
         gather_cores()
         unless_opened.callback(release_cores)
-        service = Service(settings, progress=progress_printer())
+        replicas = ExitStack()
+        unless_opened.callback(replicas.close)
+        service = Service(settings, progress=progress_printer(), answerer=_answerer(settings, replicas))
         unless_opened.callback(service.close)
+        service.at_close(replicas.close)
         service.recover()  # before the check of the members, who may be restored from a snapshot
         service.members.check(mode=settings.mode, hub=settings.hub_roles.enabled)
         import_timm()  # before the threads: two of them must not import what both need
@@ -43,6 +47,15 @@ def open_app(settings: Settings) -> App:
         unless_opened.pop_all()
     resume_collection()
     return app
+
+
+def _answerer(settings: Settings, replicas: ExitStack) -> Answerer | None:
+    """Return the replicas of a Ray cluster if the settings say so; the stack ends the connection."""
+    if settings.serving == "local":
+        return None
+    from loravit_web.cluster.serving import asking
+
+    return replicas.enter_context(asking(settings))
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:

@@ -127,29 +127,40 @@ def restore(
     output(as_json, restored_document(done), lambda: restored_text(done))
 
 
-cluster = typer.Typer(help="Train on a Ray cluster (RAY_ADDRESS, or one of this machine).")
+cluster = typer.Typer(help="Train and answer on a Ray cluster (RAY_ADDRESS, or one of this machine).")
 
 
 @cluster.command("start")
 def start_cluster(
-    trainers: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings at once.")] = 1,
-    cpus: Annotated[float, typer.Option(metavar="N", min=0, help="CPU cores per trainer.")] = 1.0,
-    gpus: Annotated[float, typer.Option(metavar="N", min=0, help="GPUs per trainer.")] = 0.0,
+    trainers: Annotated[int, typer.Option(metavar="N", min=0, help="Trainings at once.")] = 1,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Replicas that answer, or the fewest.")
+    ] = 0,
+    max_replicas: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Most replicas, by the length of their queue.")
+    ] = 0,
+    cpus: Annotated[float, typer.Option(metavar="N", min=0, help="CPU cores for each.")] = 1.0,
+    gpus: Annotated[float, typer.Option(metavar="N", min=0, help="GPUs for each.")] = 0.0,
     memory_gib: Annotated[
-        float, typer.Option(metavar="N", min=0.1, help="Memory that Ray reserves per trainer, in GiB.")
+        float, typer.Option(metavar="N", min=0.1, help="Memory that Ray reserves for each, in GiB.")
     ] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start trainers on the cluster. Without RAY_ADDRESS, start a cluster here and hold it until Ctrl-C."""
+    """Start trainers and replicas. Without RAY_ADDRESS, start a cluster here and hold it until Ctrl-C."""
     from loravit_web.cluster.cluster import Place, connected
+    from loravit_web.cluster.serving import deploy
     from loravit_web.worker.stopping import stop_on_signals
 
     settings, address = current_settings().ensure_home(), os.environ.get("RAY_ADDRESS") or None
     ended = threading.Event()
     with connected(address) as ray_cluster:
-        names = ray_cluster.start(settings, trainers, Place(cpus, gpus, memory_gib))
-        document = {"address": ray_cluster.address, "trainers": names}
-        output(as_json, document, lambda: f"Started {_trainers(len(names))} on {document['address']}.")
+        place = Place(cpus, gpus, memory_gib)
+        names = ray_cluster.start(settings, trainers, place) if trainers else []
+        if replicas:
+            deploy(ray_cluster, settings, replicas, max(replicas, max_replicas), place)
+        document = {"address": ray_cluster.address, "trainers": names, "replicas": replicas}
+        started = _counted(len(names), replicas)
+        output(as_json, document, lambda: f"Started {started} on {document['address']}.")
         if address is None:
             note("Ctrl-C ends this cluster. Its runs wait for another worker, or for its next start.")
             with stop_on_signals(ended, lambda: os._exit(1), grace=60.0):
@@ -159,17 +170,18 @@ def start_cluster(
 
 @cluster.command("status")
 def cluster_status(as_json: AsJson = False) -> None:
-    """List the trainers on the cluster, and what they train."""
+    """List the trainers on the cluster, what they train, and the replicas."""
     from loravit_web.cluster.cluster import connected
+    from loravit_web.cluster.serving import replica_states
 
     with connected(os.environ.get("RAY_ADDRESS") or "auto") as ray_cluster:
-        listed = ray_cluster.trainers()
+        listed, states = ray_cluster.trainers(), replica_states()
     with open_registry() as registry:
         nodes = {node.id: node for node in registry.nodes.list()}
-    documents: list[Document] = []
+    trainers: list[Document] = []
     for one in listed:
         node = None if one.state is None else nodes.get(one.state.node)
-        documents.append(
+        trainers.append(
             {
                 "trainer": one.name,
                 "state": "not answering" if one.state is None else one.state.problem or "ready",
@@ -178,23 +190,30 @@ def cluster_status(as_json: AsJson = False) -> None:
             }
         )
     columns = ["trainer", "state", "machine", "runs"]
-    shown = [{**one, "runs": ", ".join(one["runs"]) or None} for one in documents]
+    shown = [{**one, "runs": ", ".join(one["runs"]) or None} for one in trainers]
     empty = "No trainers. Start some with python -m loravit_web cluster start."
-    output(as_json, documents, lambda: table(shown, columns, empty))
+    replicas = ", ".join(f"{count} {state.lower()}" for state, count in states.items()) or "none"
+    document = {"trainers": trainers, "replicas": states}
+    output(as_json, document, lambda: f"{table(shown, columns, empty)}\nReplicas: {replicas}")
 
 
 @cluster.command("stop")
 def stop_cluster(as_json: AsJson = False) -> None:
-    """Stop the trainers on the cluster. Their runs are queued again. The cluster itself goes on."""
+    """Stop the trainers and replicas. Runs are queued again. The cluster itself goes on."""
     from loravit_web.cluster.cluster import connected
+    from loravit_web.cluster.serving import stop_replicas
 
     with connected(os.environ.get("RAY_ADDRESS") or "auto") as ray_cluster:
-        stopped = ray_cluster.stop()
-    output(as_json, {"stopped": stopped}, lambda: f"Stopped {_trainers(stopped)}.")
+        trainers, replicas = ray_cluster.stop(), stop_replicas()
+    document = {"trainers": trainers, "replicas": replicas}
+    output(as_json, document, lambda: f"Stopped {_counted(trainers, replicas)}.")
 
 
-def _trainers(count: int) -> str:
-    return f"{count} trainer{'' if count == 1 else 's'}"
+def _counted(trainers: int, replicas: int) -> str:
+    return (
+        f"{trainers} trainer{'' if trainers == 1 else 's'} and "
+        f"{replicas} replica{'' if replicas == 1 else 's'}"
+    )
 
 
 def node_document(node: Node) -> Document:

@@ -91,12 +91,8 @@ class Cluster:
         Raises:
             NotForRay: If the database or the store is on this machine only.
         """
-        shared = shared_environment(settings)
-        if not self._is_own and (settings.database is None or settings.artifact_url is None):
-            raise NotForRay(
-                "The machines of a cluster need a database and a store that all of them reach. Set "
-                "LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL."
-            )
+        check_is_ray("LORAVIT_EXECUTOR", settings.executor)
+        shared = self.shared(settings)
         actor = self._ray.remote(Trainer)
         names = [f"{PREFIX}{uuid4().hex[:8]}" for _ in range(count)]
         for name in names:
@@ -112,6 +108,19 @@ class Cluster:
                 scheduling_strategy="SPREAD",
             ).remote(shared)
         return names
+
+    def shared(self, settings: Settings) -> Mapping[str, str]:
+        """Return the variables that all machines of the cluster get from the one that starts it.
+
+        Raises:
+            NotForRay: If the database or the store is on this machine only.
+        """
+        if not self._is_own and (settings.database is None or settings.artifact_url is None):
+            raise NotForRay(
+                "The machines of a cluster need a database and a store that all of them reach. Set "
+                "LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL."
+            )
+        return shared_environment(settings)
 
     def trainers(self) -> list[Listed]:
         """Return the trainers, sorted by name."""
@@ -156,13 +165,16 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
     Raises:
         NoRay: If Ray is not installed.
-        NoCluster: If there is no cluster at the address.
+        NoCluster: If there is no cluster at the address, or it asks for a token. Ray gives its token to the
+            cluster of this machine by itself, and to an address only with `RAY_AUTH_MODE`.
     """
     try:
         import ray
     except ImportError as error:
         raise NoRay('Clusters need Ray. Install it with pip install "loravit-web[ray]".') from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # a replica that does not tell its queue in 0.1 s, as on a busy machine, would be passed over
+    os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", "1.0")
     try:
         ray.init(
             address=address or "local",
@@ -173,8 +185,8 @@ def connected(address: str | None) -> Iterator[Cluster]:
         )
     except (ConnectionError, ValueError) as error:
         raise NoCluster(
-            f"No Ray cluster answers at {address}. Start one with ray start --head, or set RAY_ADDRESS to "
-            "that of another one."
+            f"No Ray cluster answers at {address}. Start one with ray start --head, set RAY_ADDRESS to that "
+            "of another one, or set RAY_AUTH_MODE=token if it asks for a token."
         ) from error
     try:
         yield Cluster(ray, is_own=address is None)
@@ -183,22 +195,22 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 
 def shared_environment(settings: Settings) -> Mapping[str, str]:
-    """Return the variables that every trainer gets from the machine that starts it.
+    """Return the variables that every trainer and replica gets from the machine that starts it.
 
     Folders are those of each machine. The credentials of the store are passed on.
-
-    Raises:
-        NotForRay: If the executor is another one.
     """
-    if settings.executor != "ray":
-        raise NotForRay(
-            f"LORAVIT_EXECUTOR is {settings.executor}. Set it to ray for this command and for the app."
-        )
     return {
-        "LORAVIT_EXECUTOR": "ray",
+        "LORAVIT_EXECUTOR": settings.executor,
+        "LORAVIT_SERVING": settings.serving,
         "LORAVIT_DATABASE_URL": settings.database or str(settings.database_url),
         "LORAVIT_ARTIFACT_URL": settings.artifact_url or str(settings.artifacts),
         "LORAVIT_BASE": settings.base,
         **as_environment(settings.limits),
         **{name: value for name, value in os.environ.items() if name.startswith(_STORE_PREFIXES)},
     }
+
+
+def check_is_ray(variable: str, value: str) -> None:
+    """Raise a `NotForRay` unless the value of a variable is ``ray``."""
+    if value != "ray":
+        raise NotForRay(f"{variable} is {value}. Set it to ray for this command and for the app.")

@@ -85,6 +85,11 @@ class MultiLoRAViT:
         )
         self._residency = Residency(adapters_budget, load, self._evict)
 
+    @property
+    def token_lookups(self) -> tuple[int, int]:
+        """How often the prefix tokens of an image were cached, and how often they were not."""
+        return self._tokens.hits, self._tokens.misses
+
     def add(self, key: str, adapter: Adapter, *, pinned: bool = False) -> None:
         """Add an adapter under a key, in place of one already there. A pinned adapter is never evicted."""
         self._residency.add(key, adapter, pinned=pinned)

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
-from loravit_web.settings.modes import DemoRules, Executor, HubRoles, Mode
+from loravit_web.settings.modes import DemoRules, Executor, HubRoles, Mode, Serving
 from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
@@ -63,6 +63,7 @@ class Settings:
         on_spaces: Whether the app runs on a Hugging Face Space.
         executor: Where runs are trained: ``local`` on this machine, ``workers`` on every node, ``ray`` on a
             cluster.
+        serving: Where answers are computed: ``local`` in the app, ``ray`` on the replicas of a cluster.
         metrics_token: Token with which metrics are read outside of local mode; without one they are hidden.
         plain_gradio: Whether Gradio runs without the app's optimizations, to tell its faults from the app's.
     """
@@ -85,6 +86,7 @@ class Settings:
     origins: frozenset[str] = frozenset()
     on_spaces: bool = False
     executor: Executor = "local"
+    serving: Serving = "local"
     metrics_token: str = field(default="", repr=False)
     plain_gradio: bool = False
 
@@ -266,6 +268,7 @@ def read_settings(
         origins=_origins(environ),
         on_spaces=on_spaces,
         executor=_executor(environ),
+        serving=_serving(environ),
         metrics_token=environ.get("LORAVIT_METRICS_TOKEN", "").strip(),
         plain_gradio=_switch(environ, PLAIN_GRADIO, default=False),
     )
@@ -293,6 +296,14 @@ def _executor(environ: Mapping[str, str]) -> Executor:
         if value == executor:
             return cast(Executor, executor)
     raise SettingsError(f"LORAVIT_EXECUTOR is {value}. Set it to one of {', '.join(get_args(Executor))}.")
+
+
+def _serving(environ: Mapping[str, str]) -> Serving:
+    value = environ.get("LORAVIT_SERVING", "").strip().lower() or "local"
+    for serving in get_args(Serving):
+        if value == serving:
+            return cast(Serving, serving)
+    raise SettingsError(f"LORAVIT_SERVING is {value}. Set it to one of {', '.join(get_args(Serving))}.")
 
 
 def _device(environ: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from registry import Role
 
 Mode = Literal["local", "team", "demo"]
 Executor = Literal["local", "workers", "ray"]
+Serving = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,17 @@ class LRU(Generic[K, V]):
         one_time_budget: Part of the budget for values that were not requested again, so that thousands of
             values that are used once, such as the images of a table, do not evict the others; None for
             the whole budget.
+
+    Attributes:
+        hits: Number of times that `get` found a value.
+        misses: Number of times that it found none.
     """
 
     def __init__(
         self, budget: int, size_of: Callable[[V], int], *, one_time_budget: int | None = None
     ) -> None:
         self.budget = budget
+        self.hits = self.misses = 0
         self._size_of, self._one_time_budget = size_of, one_time_budget
         self._items: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._reused: OrderedDict[K, tuple[V, int]] = OrderedDict()
@@ -44,10 +49,13 @@ class LRU(Generic[K, V]):
         """Return a value and make it the most recently used, or None."""
         with self._lock:
             if key in self._reused:
+                self.hits += 1
                 self._reused.move_to_end(key)
                 return self._reused[key][0]
             if key not in self._items:
+                self.misses += 1
                 return None
+            self.hits += 1
             if self._one_time_budget is None:
                 self._items.move_to_end(key)
                 return self._items[key][0]
