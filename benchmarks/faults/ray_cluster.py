@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes, of which one is lost while its trainer is in the middle of a run."""
+"""A Ray cluster of three nodes that trains and answers, of which one is lost in the middle of a run."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.nodes import LONG, MEMBERS
+from benchmarks.faults.ray_answers import Asking, answer_figures
 from benchmarks.support.homes import with_bases
 from benchmarks.support.node_cluster import Cluster, cluster, wait
 from benchmarks.support.report import Figure, at_least, at_most, save, show
 from loravit_web.cluster.cluster import Cluster as Trainers
 from loravit_web.cluster.cluster import Place, connected
+from loravit_web.cluster.serving import deploy, stop_replicas
 from loravit_web.settings.environment import Settings
 from registry import Run
 
 RUNS, NODES, TRAINERS = 4, 3, 2
+PARTS = ("answers", "lost")
 RECIPE = replace(LONG, epochs=20)
 TAKEN_UP_SECONDS = 40.0
 """As for nodes without Ray. When it is claimed depends on the other runs in the queue."""
@@ -28,12 +31,18 @@ _STORE_BYTES = 80 << 20
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks ray [--json FILE]``, with Ray installed."""
+    """``python -m benchmarks ray [PART ...] [--json FILE]``, with Ray installed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ray")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
+    parts, figures = options.parts or PARTS, []
     with cluster() as made, ray_nodes(made.folder) as ray_cluster:
-        figures = lost_node(made, ray_cluster)
+        if "answers" in parts:
+            with connected(ray_cluster.address) as connection:
+                figures += answer_figures(made, connection, _settings(made))
+        if "lost" in parts:
+            figures += lost_node(made, ray_cluster)
     title = f"a Ray cluster of {NODES} nodes with PostgreSQL and an S3 server, one node lost"
     save(options.json, title, figures)
     return show(title, figures)
@@ -52,8 +61,8 @@ def ray_nodes(folder: Path) -> Iterator[Any]:
         for number in range(NODES):
             home = with_bases(folder / f"ray-{number}")
             ray_cluster.add_node(
-                num_cpus=1,
-                memory=4 << 30,
+                num_cpus=3,
+                memory=8 << 30,
                 object_store_memory=_STORE_BYTES,
                 env_vars={"LORAVIT_HOME": str(home)},
             )
@@ -63,25 +72,24 @@ def ray_nodes(folder: Path) -> Iterator[Any]:
 
 
 def lost_node(made: Cluster, ray_cluster: Any) -> list[Figure]:
-    """Two trainers and four runs; the node of one is killed in the middle of an epoch."""
-    settings = Settings(
-        home=made.folder / "web",
-        database=f"{made.postgres.address}/postgres",
-        artifact_url=made.s3.address,
-        executor="ray",
-    )
+    """Two trainers, four runs, three replicas; the node of a trainer is killed in the middle of an epoch."""
+    settings = _settings(made)
     queued = [made.queue(f"run-{n}", RECIPE, actor=MEMBERS[n % 2]) for n in range(RUNS)]
-    with connected(ray_cluster.address) as trainers:
+    with connected(ray_cluster.address) as trainers, ExitStack() as stack:
+        deploy(trainers, settings, NODES, NODES, Place(cpus=1, memory_gib=1))
+        asking = stack.enter_context(Asking(made, settings))
         trainers.start(settings, TRAINERS, Place(cpus=1, memory_gib=2))
         wait(lambda: _epochs(made, queued) >= 6 and made.registry.runs.count("running") == TRAINERS)
         lost, node = _busy_node(made, trainers, ray_cluster)
         ray_cluster.remove_node(node, allow_graceful=False)
-        killed = time.monotonic()
+        killed, before = time.monotonic(), asking.answered
         wait(lambda: made.registry.runs.get(lost.id).worker != lost.worker)
         taken = time.monotonic() - killed
         wait(lambda: not any(made.registry.runs.counts("queued", "running").values()))
         answering = sum(one.state is not None for one in trainers.trainers())
+        asking.stop()
         stopped = trainers.stop()
+        stop_replicas()
     ended = [made.registry.runs.get(run.id) for run in queued]
     versions = Counter(run.published for run in ended if run.published is not None)
     return [
@@ -90,7 +98,20 @@ def lost_node(made: Cluster, ray_cluster: Any) -> list[Figure]:
         at_most("runs that were claimed more often than that", _attempts(ended) - RUNS - 1, 0),
         at_least("versions, one for each run", len(versions), RUNS),
         at_least("trainers that answer in the end", answering, TRAINERS, note=f"{stopped} stopped"),
+        at_most("failed answers", len(asking.failed), 0, note="; ".join(asking.failed[:3])),
+        at_least("answers after the node was lost", asking.answered - before, 100),
+        Figure("longest answer", f"{asking.longest:.1f} s", note="most of them while runs train"),
     ]
+
+
+def _settings(made: Cluster) -> Settings:
+    return Settings(
+        home=made.folder / "web",
+        database=f"{made.postgres.address}/postgres",
+        artifact_url=made.s3.address,
+        executor="ray",
+        serving="ray",
+    )
 
 
 def _busy_node(made: Cluster, trainers: Trainers, ray_cluster: Any) -> tuple[Run, Any]:
