@@ -77,9 +77,10 @@ class Replicas:
         key = image_key(image)
         answers: dict[int, TaskAnswer] = {}
         for of_base in places.values():
-            refs = [versions[place].ref for place in of_base]
+            refs = [*dict.fromkeys(versions[place].ref for place in of_base)]
             computed = self.ask("classify", self._route(key, versions[of_base[0]]), image, refs, top_k)
-            answers.update(zip(of_base, computed, strict=True))
+            by_ref = dict(zip(refs, computed, strict=True))
+            answers |= {place: by_ref[versions[place].ref] for place in of_base}
         return [answers[place] for place in range(len(versions))]
 
     def heatmap(self, image: Image.Image, version: Answering, label: str) -> torch.Tensor:

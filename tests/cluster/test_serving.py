@@ -97,6 +97,13 @@ def test_the_versions_of_each_base_are_asked_together_and_answered_in_order(imag
     ]
 
 
+def test_a_version_that_is_asked_for_twice_is_sent_once(image: Image.Image) -> None:
+    handle = Handle(answers)
+    found = replicas(handle).classify(image, [version("a@1"), version("b@1"), version("a@1")], 3)
+    assert [one.task for one in found] == ["a@1", "b@1", "a@1"]
+    assert handle.asked[0][3] == ["a@1", "b@1"]  # a replica leaves out duplicates
+
+
 def test_a_lost_replica_costs_a_retry_on_another_one(image: Image.Image) -> None:
     def first_is_lost(route: Route, *arguments: Any) -> Any:
         if route.attempt == 0:
