@@ -6,7 +6,7 @@ code that passes on everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -120,8 +120,8 @@ class Seen:
         """Return the file name and the bytes of a version's bundle; see `exchange.exported`."""
         return exported(self.registry, ref)
 
-    def export_zip(self, ref: str, file: Path, form: Format, precision: Precision) -> None:
-        """Write a version for use without this app as a zip; see `portable.export_zip`.
+    def export_zip(self, refs: Sequence[str], file: Path, form: Format, precision: Precision) -> None:
+        """Write versions for use without this app as a zip; see `portable.export_zip`.
 
         Raises:
             NotAllowed: If the visitor is a guest, because an export takes much time and space.
@@ -137,7 +137,7 @@ class Seen:
         export_zip(
             self.registry,
             base_for,
-            ref,
+            refs,
             file,
             form=form,
             precision=precision,

@@ -73,19 +73,19 @@ def export_versions(
 def export_zip(
     registry: Registry,
     base_for: BaseFor,
-    ref: str,
+    refs: Sequence[str],
     file: Path,
     *,
     form: Format,
     precision: Precision,
     packages: Path,
 ) -> None:
-    """Write an export of one version as a zip; args and errors as of `export_versions`.
+    """Write an export of versions as a zip; args and errors as of `export_versions`.
 
     Args:
         registry: Registry as the reader sees it.
-        base_for: Returns the base of the version.
-        ref: Version, such as ``flowers@2``.
+        base_for: Returns the base of the versions.
+        refs: Versions, such as ``flowers@2``.
         file: File to write, in an existing folder.
         form: Format of the export.
         precision: Precision in which the weights of the base are stored.
@@ -93,7 +93,7 @@ def export_zip(
     """
     with tempfile.TemporaryDirectory(prefix=".export-", dir=file.parent) as work:
         folder = Path(work) / file.stem
-        export_versions(registry, base_for, [ref], folder, form=form, precision=precision, packages=packages)
+        export_versions(registry, base_for, refs, folder, form=form, precision=precision, packages=packages)
         zipped = Path(work) / file.name
         # stored, because weights hardly shrink and servers compress the rest
         with zipfile.ZipFile(zipped, "w", zipfile.ZIP_STORED) as archive:

@@ -83,7 +83,7 @@ class CardPanel:
     def outputs(self) -> list[Any]:
         """Components that the methods update."""
         shown = [self.head, *self.of_versions, self.try_it, self.download, self.results, *self.plots]
-        about = [self.origin, self.link, *self.share.outputs, *self.change.outputs]
+        about = [self.origin, self.link, *self.share.outputs, self.export.others, *self.change.outputs]
         return [self.ref, self.seen, self.message, self.body, *shown, *about]
 
     @property
@@ -146,7 +146,8 @@ class CardPanel:
             why: Notice above the card.
         """
         updates = self.shown_again(seen, ref, url, data)
-        kept = {*self.change.typed, *self.change.asked}  # a confirmation of an outdated question asks again
+        # a confirmation of an outdated question asks again
+        kept = {*self.change.typed, *self.change.asked, self.export.others}
         return {part: one for part, one in updates.items() if part not in kept} | {
             self.message: gr.HTML(why, visible=True)
         }
@@ -172,6 +173,7 @@ class CardPanel:
             self.origin: origin_html(facts) + changes_html(facts),
             self.link: card_link(url, version.ref),
             **self.share.updates(seen, url, [version.ref], TOP_K),
+            **self.export.opened(seen, version),
         }
 
 

@@ -1,12 +1,13 @@
-"""Export of a version for use without this app, as a zip to download."""
+"""Export of versions for use without this app, as a zip to download."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -20,33 +21,43 @@ from loravit_web.ui.kit.visitors import seen_by
 from loravit_web.ui.language.texts import _, gettext_noop
 from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
-from registry import Version
+from registry import AdapterQuery, Version
 
 _FORMATS: Mapping[str, Format] = {
     gettext_noop("Web page"): "web",
     gettext_noop("Python without torch"): "onnx",
     "transformers.js": "onnx-merged",
 }
+_ONE_TASK: Format = "onnx-merged"
+"""Format that holds one task."""
 _PRECISIONS: Mapping[str, Precision] = {gettext_noop("16 bits"): "fp16", gettext_noop("32 bits"): "fp32"}
+_OFFERED = 200
+"""Most tasks that the menu offers beside the version that is shown."""
 _EXPORTING = threading.Lock()
 """One export at a time, because each needs the memory of a base and all cores."""
 
 
 @dataclass(frozen=True)
 class ExportPanel:
-    """Components that export a version.
+    """Components that export a version, and other tasks with it.
 
     Attributes:
+        others: Other tasks in the same export, hidden for a format that holds one task.
         form: Format of the export.
         precision: How the weights of the base are stored.
         write: Writes the zip.
         file: Zip to download, hidden.
     """
 
+    others: gr.Dropdown
     form: gr.Dropdown
     precision: gr.Dropdown
     write: gr.Button
     file: gr.DownloadButton
+
+    def opened(self, seen: Seen, version: Version) -> dict[Any, Any]:
+        """Return updates that offer the other tasks, with none chosen."""
+        return {self.others: gr.Dropdown(other_tasks(seen, version), value=[], multiselect=True)}
 
 
 def build_export() -> ExportPanel:
@@ -66,8 +77,16 @@ def build_export() -> ExportPanel:
             info=_("16 bits take half of the space, 32 bits are exact."),
             elem_id="catalog-export-precision",
         )
+    others = gr.Dropdown(
+        [],
+        value=[],
+        multiselect=True,
+        label=_("Also export"),
+        info=_("Other tasks on the same base. They share its weights, and answer side by side."),
+        elem_id="catalog-export-others",
+    )
     write = gr.Button(_("Export as zip"), elem_id="catalog-export-write")
-    return ExportPanel(form, precision, write, gr.DownloadButton(visible=False))
+    return ExportPanel(others, form, precision, write, gr.DownloadButton(visible=False))
 
 
 def connect_export(service: Service, ref: gr.State, panel: ExportPanel) -> None:
@@ -80,12 +99,17 @@ def connect_export(service: Service, ref: gr.State, panel: ExportPanel) -> None:
     """
 
     @told
-    def write(ref: str, form: Format, precision: Precision, request: gr.Request) -> str:
-        return str(export_file(seen_by(service, request), ref, form, precision))
+    def write(ref: str, others: list[str], form: Format, precision: Precision, request: gr.Request) -> str:
+        refs = [ref] if form == _ONE_TASK else [ref, *(others or ())]
+        return str(export_file(seen_by(service, request), refs, form, precision))
 
+    def hold(form: Format) -> gr.Dropdown:
+        return gr.Dropdown(visible=form != _ONE_TASK)
+
+    panel.form.input(hold, panel.form, panel.others, queue=False, api_visibility="private")
     written = panel.write.click(
         write,
-        [ref, panel.form, panel.precision],
+        [ref, panel.others, panel.form, panel.precision],
         panel.file,
         api_visibility="private",
         show_progress="minimal",
@@ -96,19 +120,42 @@ def connect_export(service: Service, ref: gr.State, panel: ExportPanel) -> None:
     )
 
 
-def export_file(seen: Seen, ref: str, form: Format, precision: Precision) -> Path:
-    """Write an export as a zip that Gradio may serve, unless it is there already, and return its path."""
-    version = seen.registry.catalog.resolve(ref)
-    name = f"{version.slug}-v{version.version}-{form}.zip"
-    path = served_root(version.owner) / "exports" / _key(version, form, precision) / name
+def other_tasks(seen: Seen, version: Version) -> list[tuple[str, str]]:
+    """Return the titles and versions of the tasks that the visitor sees on a version's base, by title."""
+    query = AdapterQuery(base=version.base.weights_sha256, limit=_OFFERED)
+    found = seen.registry.search.adapters(query).entries
+    return [
+        (entry.title, f"{entry.slug}@{entry.newest.version}")
+        for entry in found
+        if entry.newest is not None and entry.slug != version.slug
+    ]
+
+
+def export_file(seen: Seen, refs: Sequence[str], form: Format, precision: Precision) -> Path:
+    """Write an export as a zip that Gradio may serve, unless it is there already, and return its path.
+
+    Args:
+        seen: What the visitor sees of the app.
+        refs: Versions to export, at least one; the first one names the file.
+        form: Format of the export.
+        precision: Precision in which the weights of the base are stored.
+    """
+    versions = [seen.registry.catalog.resolve(ref) for ref in refs]
+    first = versions[0]
+    more = f"-and-{len(versions) - 1}-more" if len(versions) > 1 else ""
+    name = f"{first.slug}-v{first.version}{more}-{form}.zip"
+    path = served_root(first.owner) / "exports" / _key(versions, form, precision) / name
     with _EXPORTING:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            seen.export_zip(ref, path, form, precision)
+            seen.export_zip(refs, path, form, precision)
     return path
 
 
-def _key(version: Version, form: Format, precision: Precision) -> str:
+def _key(versions: Sequence[Version], form: Format, precision: Precision) -> str:
     """Return a text that changes with everything that an export depends on."""
-    parts = (version.weights_sha256, version.title, str(version.thresholds), form, precision, __version__)
+    of_versions = [
+        part for one in versions for part in (one.ref, one.weights_sha256, one.title, str(one.thresholds))
+    ]
+    parts = (*of_versions, form, precision, __version__)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
