@@ -39,20 +39,15 @@ OFFLINE = """
 import { readFileSync } from "node:fs";
 const [worker, kept, asked] = process.argv.slice(1);
 const [pages, listeners] = [new Map(), {}];
-const cache = {
-  match: async (key) => pages.get(key)?.clone(),
-  put: async (key, page) => pages.set(key, page),
-};
+const match = async (key) => pages.get(key)?.clone();
+const cache = { match, put: async (key, page) => pages.set(key, page) };
 globalThis.caches = { open: async () => cache };
 globalThis.location = { origin: "https://host" };
-globalThis.self = {
-  registration: { scope: "/" },
-  addEventListener: (kind, answer) => (listeners[kind] = answer),
-};
+const addEventListener = (kind, listener) => (listeners[kind] = listener);
+globalThis.self = { registration: { scope: "/" }, addEventListener };
 new Function(readFileSync(worker, "utf-8"))();
-const get = (url) => new Promise((resolve) => {
-  listeners.fetch({ request: { method: "GET", url }, respondWith: resolve });
-});
+const get = (url) =>
+  new Promise((respondWith) => listeners.fetch({ request: { method: "GET", url }, respondWith }));
 globalThis.fetch = async () => new Response("page");
 await get(kept);
 globalThis.fetch = async () => { throw new Error("no network"); };
