@@ -21,7 +21,7 @@ from tests.conftest import tiny_service
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings of an app whose base is tiny."""
-    monkeypatch.setattr(opening, "Service", lambda settings, progress: tiny_service(settings))
+    monkeypatch.setattr(opening, "Service", lambda settings, progress, answerer: tiny_service(settings))
     yield replace(settings, bundled=False)
     gc.unfreeze()
     assert cores._gathered is None

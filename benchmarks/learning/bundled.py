@@ -72,7 +72,7 @@ TASKS: Mapping[str, Task] = {
     ),
     "animal-or-vehicle": Task(
         _animals,
-        ("--max-images", "6000", "--epochs", "6"),
+        ("--max-images", "3000", "--epochs", "6"),
         0.95,
         "Whether a photograph shows an animal or a vehicle (CIFAR-10 in two classes).",
     ),

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ _IMPATIENT: dict[str, dict[str, Any]] = {
 }
 """Options by protocol that let a request fail within seconds while the store is away.
 
-By default s3fs tries for 51 s, and visitors wait for it. A training tries again itself.
+By default s3fs tries for 51 s, and visitors wait for it. A training tries again itself. Each store gets a
+copy, because botocore changes what it is given.
 """
 
 
@@ -215,7 +217,7 @@ def open_files(address: str) -> tuple[Any, str]:
     if "::" in address:
         raise UnusableArtifactAddress(shown, "nested file systems cannot be written safely")
     try:
-        files, root = url_to_fs(address, **_IMPATIENT.get(address.partition("://")[0], {}))
+        files, root = url_to_fs(address, **deepcopy(_IMPATIENT.get(address.partition("://")[0], {})))
     except Exception as error:
         raise UnusableArtifactAddress(shown, _reason(error)) from error
     return files, str(root)

@@ -173,4 +173,8 @@ def test_a_request_to_s3_fails_soon_while_the_store_is_away(monkeypatch: pytest.
     monkeypatch.setattr("fsspec.core.url_to_fs", opened)
     open_remote("s3://team")
     assert given["config_kwargs"]["connect_timeout"] <= 5
+    retries = given["config_kwargs"]["retries"]
+    assert retries == {"max_attempts": 2}
+    retries["mode"] = "changed by the store"
+    open_remote("s3://team")
     assert given["config_kwargs"]["retries"] == {"max_attempts": 2}
