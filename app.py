@@ -3,12 +3,13 @@
 import os
 import sys
 
-from loravit_web.util.heap import pause_collection
+from loravit_web.util.heap import keep_freed_memory, pause_collection
 from loravit_web.util.openmp import share_cores
 from loravit_web.util.zero_gpu import register_gpu
 
 pause_collection()  # `open_app` resumes it
 share_cores(os.environ)
+keep_freed_memory(os.environ)
 register_gpu(os.environ)
 
 from loravit_web.errors import LoraVitError  # noqa: E402

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from loravit_web.util.heap import keep_freed_memory
 from loravit_web.util.openmp import share_cores
 
 share_cores(os.environ)  # as the app does
+keep_freed_memory(os.environ)
 
 from benchmarks import screenshots  # noqa: E402
 from benchmarks.faults import (  # noqa: E402

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
+
+KEPT = 128 << 20
+"""Size in bytes of freed memory at the end of the heap that the process keeps."""
+_LARGEST = 32 << 20
+"""Size in bytes from which an allocation is mapped and unmapped by itself; glibc allows no more."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def trim() -> None:
@@ -13,8 +20,24 @@ def trim() -> None:
 
     Ten threads that each decoded a large image, one after the other, kept 300 to 500 MB.
     """
-    if (function := _malloc_trim()) is not None:
+    if (function := _function("malloc_trim")) is not None:
         function(0)
+
+
+def keep_freed_memory(environ: Mapping[str, str]) -> None:
+    """Let freed memory be used again, instead of returning it to the system and asking for it anew.
+
+    A training step allocates and frees 100 MB of tensors. glibc returned most of it each time, and the system
+    cleared 26,000 pages for the next step: a sixth of the time of training, and a third of that of answers to
+    32 images in bfloat16. An existing setting is not changed, and other C libraries are left alone.
+
+    Args:
+        environ: Environment of the process.
+    """
+    if "MALLOC_TRIM_THRESHOLD_" in environ or (function := _function("mallopt")) is None:
+        return
+    function(_MMAP_THRESHOLD, _LARGEST)
+    function(_TRIM_THRESHOLD, KEPT)
 
 
 def pause_collection() -> None:
@@ -36,8 +59,9 @@ def resume_collection() -> None:
 
 
 @cache
-def _malloc_trim() -> Any:
+def _function(name: str) -> Any:
+    """Return a function of the C library, or None if it has none of this name."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
-        return None  # another C library without this function
+        return None
