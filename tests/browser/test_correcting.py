@@ -149,10 +149,27 @@ def test_fast_hands_mark_all_that_they_click(page: Page, colour_zip: Path) -> No
     expect(position).to_contain_text("49–72 of 72")
 
 
+PLACES = """
+(selectors) => {
+  const places = (window.places = selectors.map(() => new Set()));
+  const note = () => {
+    const boxes = selectors.map((one) => document.querySelector(one)?.getBoundingClientRect());
+    boxes.forEach((box, i) => { if (box?.height) places[i].add(box.y); });
+    requestAnimationFrame(note);
+  };
+  note();
+}
+"""
+
+
 def test_labels_are_corrected_before_training(page: Page, colour_zip: Path) -> None:
+    page.evaluate(PLACES, ["#train-look", "#train-continue"])
     give(page, colour_zip)
     expect(page.locator("#train-found")).to_contain_text("72 images in 3 classes")
     expect(page.locator("#train-near")).to_contain_text("among 72 images")
+    expect(page.locator("#train-found img").first).to_be_visible()
+    # neither images nor the near-duplicates moved a button under the pointer
+    assert [len(places) for places in page.evaluate("places.map((one) => [...one])")] == [1, 1]
     page.locator("#train-look button").first.click()
     page.locator("#train-check-gallery button").first.click()
     expect(page.locator("#train-check-position")).to_contain_text("1 selected")

@@ -26,7 +26,13 @@ from loravit_web.ui.kit.markup import line, notice
 from loravit_web.ui.kit.visitors import actions_of, seen_by
 from loravit_web.ui.language.texts import _, ngettext
 from loravit_web.ui.scripts import call
-from loravit_web.ui.train.found import class_images, continue_text, doubles_notice, found_html
+from loravit_web.ui.train.found import (
+    class_images,
+    continue_text,
+    doubles_notice,
+    doubles_pending,
+    found_html,
+)
 from loravit_web.ui.train.relabel import (
     IN_ORDER,
     Kept,
@@ -115,7 +121,7 @@ class CheckPanel:
             self.level: level_choice(levels, at),
             self.problem: "",
             self.found: _found(seen, dataset),
-            self.doubles: "",
+            self.doubles: "" if several(dataset.labels) else doubles_pending(),
             self.go_on: gr.Button(continue_text(dataset), interactive=True),
             **self.revise.filled(dataset),
         }

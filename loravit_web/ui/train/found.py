@@ -60,6 +60,11 @@ def class_images(dataset: ImageDataset) -> dict[str, list[str]]:
     }
 
 
+def doubles_pending() -> Markup:
+    """Return the notice that stands where `doubles_notice` will be, so that nothing below it moves then."""
+    return notice(_("Looking for near-duplicates…"))
+
+
 def doubles_notice(found: NearDuplicates, images: int) -> str:
     """Return a notice with the number of near-duplicates.
 

@@ -155,6 +155,7 @@ def test_what_was_found_in_the_data_starts_with_its_warnings(
 def test_near_duplicates_are_counted_and_listed(running_app: RunningApp, train: TrainTab) -> None:
     dataset = running_app.service.datasets.import_source(running_app.images)
     check = train.check
+    assert "Looking for near-duplicates" in check.filled(running_app.seen, dataset)[check.doubles]
     shown = check.near_found(running_app.seen, dataset.fingerprint)
     assert shown[check.near] == []
     assert "No near-duplicates among 32 images." in shown[check.doubles]
