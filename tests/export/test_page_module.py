@@ -54,6 +54,35 @@ globalThis.fetch = async () => { throw new Error("no network"); };
 console.log(JSON.stringify(await (await get(asked)).text()));
 """
 
+KEEP = """
+const [module, stored, missing] = process.argv.slice(1);
+const [pages, asked] = [new Set(JSON.parse(stored)), []];
+globalThis.caches = { match: async (address) => pages.has(address) };
+globalThis.fetch = async (address) => {
+  asked.push(address);
+  if (missing === "network") throw new Error("no network");
+  if (missing !== address) pages.add(address); // as the service worker does
+};
+const { keep } = await import(module);
+console.log(JSON.stringify([await keep(["a", "b", "c"]), asked]));
+"""
+
+OWN = """
+const [module, addresses] = process.argv.slice(1);
+const { ownAddresses } = await import(module);
+console.log(JSON.stringify(ownAddresses(JSON.parse(addresses), "https://host")));
+"""
+
+FILES = """
+const [module] = process.argv.slice(1);
+globalThis.ImageData = class {};
+const { Model } = await import(module);
+const graphs = ["trunk", "branch-8", "branch-9"].map((file) => ({ file }));
+const task = (folder, graphs) => ({ folder, weights: "adapter", class_names: [], graphs });
+const document = { weights: "base", graphs, tasks: [task("one", [0, 1]), task("two", [0, 2])] };
+console.log(JSON.stringify(new Model("https://host/model/", document, null, ["wasm"]).files));
+"""
+
 
 @pytest.fixture
 def node() -> str:
@@ -127,3 +156,35 @@ def as_module(name: str, folder: Path) -> Path:
 def test_without_a_network_the_page_opens_by_each_of_its_addresses(node: str, kept: str, asked: str) -> None:
     addresses = (f"https://host/export/{name}" for name in (kept, asked))
     assert run(node, OFFLINE, str(web.PAGE / "sw.js"), *addresses) == "page"
+
+
+@pytest.mark.parametrize(
+    ("stored", "missing", "complete", "asked"),
+    [
+        ([], "nothing", True, ["a", "b", "c"]),
+        (["a", "c"], "nothing", True, ["b"]),
+        (["a", "b", "c"], "network", True, []),
+        (["a"], "network", False, ["b"]),
+        ([], "b", False, ["a", "b", "c"]),
+    ],
+    ids=["first visit", "some are kept", "all are kept", "no network", "one is not kept"],
+)
+def test_files_that_are_not_kept_yet_are_fetched_for_use_without_a_network(
+    node: str, tmp_path: Path, stored: list[str], missing: str, complete: bool, asked: list[str]
+) -> None:
+    module = as_module("offline.js", tmp_path)
+    assert run(node, KEEP, module.as_uri(), json.dumps(stored), missing) == [complete, asked]
+
+
+def test_only_files_of_the_host_are_kept_each_once(node: str, tmp_path: Path) -> None:
+    paths = ("index.html?provider=wasm", "", "page.js", "page.js#top")
+    addresses = [f"https://host/export/{path}" for path in paths]
+    elsewhere = ["https://other/x.js", "blob:https://host/1"]
+    found = run(node, OWN, as_module("offline.js", tmp_path).as_uri(), json.dumps([*addresses, *elsewhere]))
+    assert found == ["https://host/export/", "https://host/export/page.js"]
+
+
+def test_a_model_names_the_files_of_all_its_tasks(node: str, tmp_path: Path) -> None:
+    files = run(node, FILES, as_module("loravit-web.js", tmp_path).as_uri())
+    names = ["export.json", "one/adapter", "base", "trunk", "branch-8", "two/adapter", "branch-9"]
+    assert files == [f"https://host/model/{name}" for name in names]

@@ -78,6 +78,8 @@ export class Model {
   readonly provider: "webgpu" | "wasm";
   /** What export.json says, unchanged. */
   readonly document: Readonly<Record<string, unknown>>;
+  /** Addresses of all files of the folder that answers need, those of the first tasks first. */
+  readonly files: string[];
   /** Load what some tasks need, so that the first answer is quick. */
   preload(tasks?: string[]): Promise<void>;
   /** Return the answer of each task for an image. */

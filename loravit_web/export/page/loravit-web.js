@@ -79,6 +79,17 @@ export class Model {
     });
   }
 
+  /** Return the addresses of all files of the folder that answers need, those of the first tasks first. */
+  get files() {
+    const { graphs, weights, tasks } = this.#export;
+    const names = tasks.flatMap((task) => [
+      `${task.folder}/${task.weights}`,
+      weights,
+      ...task.graphs.map((index) => graphs[index].file),
+    ]);
+    return [...new Set(["export.json", ...names])].map((name) => new URL(name, this.#base).href);
+  }
+
   /** Return the answers of tasks for an image, best label first. */
   classify(image, { tasks, topK = 5 } = {}) {
     return this.#inTurn(async () => {

@@ -1,5 +1,7 @@
 // The page: an image or the camera on one side, the tasks and their answers on the other.
 
+import { keep, ownAddresses } from "./offline.js";
+
 const SHOWN = 3; // labels per task
 const $ = (id) => document.getElementById(id);
 const folder = new URL("./model/", location.href).href;
@@ -45,6 +47,7 @@ async function start() {
   $("progress").hidden = true;
   say("Ready.");
   if (shown) await classify(shown);
+  await prepareOffline();
 }
 
 /**
@@ -64,6 +67,22 @@ async function isolated() {
   location.reload();
   return true;
 }
+
+/** Load the rest in the background, and say whether the page works without a network. */
+async function prepareOffline() {
+  const tell = (text) => ($("offline").textContent = text);
+  if (!isSecureContext || !navigator.serviceWorker) return tell("Offline use needs an address with https.");
+  if (!navigator.serviceWorker.controller) return; // such as after a reload that bypasses it
+  if (navigator.connection?.saveData) return tell("To save data, only tasks that were opened work offline.");
+  tell("Preparing offline use…");
+  const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  const addresses = [location.href, ...loaded, ...(await ask("loaded")), ...about.files, ...about.cards];
+  const complete = await keep(ownAddresses(addresses, location.origin));
+  tell(complete ? "Works offline." : "Offline use is incomplete. Open the page again with a network.");
+}
+const prepareAgain = () => about && prepareOffline();
+window.addEventListener("online", prepareAgain);
+navigator.serviceWorker?.addEventListener("controllerchange", prepareAgain);
 
 // --- images ------------------------------------------------------------------------------------------------
 
@@ -212,15 +231,16 @@ function footer() {
   const place = about.provider === "webgpu" ? "WebGPU" : `WebAssembly, ${crossOriginIsolated ? "several threads" : "one thread"}`;
   const nodes = [`Computed with ${place}. Made by ${about.madeBy}. Base: ${about.base.name} (license: ${about.base.license}). Model cards: `];
   about.tasks.forEach(({ title }, i) => {
-    nodes.push(make("a", { href: new URL(about.cards[i], folder).href, textContent: title }), i < about.tasks.length - 1 ? ", " : ".");
+    nodes.push(make("a", { href: about.cards[i], textContent: title }), i < about.tasks.length - 1 ? ", " : ".");
   });
   return nodes;
 }
 
-function showProgress({ file, loaded, total }) {
-  $("progress").hidden = false;
+function showProgress({ loaded, total }) {
+  $("progress").hidden = loaded === total;
   $("progress").value = loaded / total;
-  say(`Loading ${file}: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB.`);
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+  say(loaded < total ? `Loading ${megabytes(loaded)} of ${megabytes(total)} MB…` : "Preparing the tasks…");
 }
 
 function say(text) {

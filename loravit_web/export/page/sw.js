@@ -30,7 +30,8 @@ async function answer(request) {
   const kept = await cache.match(key);
   if (kept) return isolated(kept);
   const response = await fetch(request);
-  if (response.ok && response.status === 200) await cache.put(key, response.clone());
+  if (response.ok && response.status === 200)
+    await cache.put(key, response.clone()).catch((error) => console.warn(`${key} is not kept: ${error}`)); // disk full
   return isolated(response);
 }
 

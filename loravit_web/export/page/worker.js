@@ -12,9 +12,11 @@ const jobs = {
       provider: model.provider,
       madeBy,
       base,
-      cards: tasks.map((task) => `${task.folder}/README.md`),
+      cards: tasks.map((task) => new URL(`${task.folder}/README.md`, folder).href),
+      files: model.files,
     };
   },
+  loaded: () => performance.getEntriesByType("resource").map(({ name }) => name),
   preload: ({ tasks }) => model.preload(tasks),
   async classify({ image, tasks, topK }) {
     const started = performance.now();
