@@ -18,7 +18,7 @@ from loravit_web.service import Service
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.served import served_root
 from loravit_web.ui.kit.visitors import seen_by
-from loravit_web.ui.language.texts import _, gettext_noop
+from loravit_web.ui.language.texts import _, gettext_noop, numeral
 from loravit_web.ui.scripts import call
 from loravit_web.visibility import Seen
 from registry import AdapterQuery, Version
@@ -32,7 +32,7 @@ _ONE_TASK: Format = "onnx-merged"
 """Format that holds one task."""
 _PRECISIONS: Mapping[str, Precision] = {gettext_noop("16 bits"): "fp16", gettext_noop("32 bits"): "fp32"}
 _OFFERED = 200
-"""Most tasks that the menu offers beside the version that is shown."""
+"""Maximum number of tasks that the menu lists; others are typed."""
 _EXPORTING = threading.Lock()
 """One export at a time, because each needs the memory of a base and all cores."""
 
@@ -57,7 +57,8 @@ class ExportPanel:
 
     def opened(self, seen: Seen, version: Version) -> dict[Any, Any]:
         """Return updates that offer the other tasks, with none chosen."""
-        return {self.others: gr.Dropdown(other_tasks(seen, version), value=[], multiselect=True)}
+        choices, total = other_tasks(seen, version)
+        return {self.others: gr.Dropdown(choices, value=[], info=_others_info(total), multiselect=True)}
 
 
 def build_export() -> ExportPanel:
@@ -81,8 +82,9 @@ def build_export() -> ExportPanel:
         [],
         value=[],
         multiselect=True,
+        allow_custom_value=True,
         label=_("Also export"),
-        info=_("Other tasks on the same base. They share its weights, and answer side by side."),
+        info=_others_info(0),
         elem_id="catalog-export-others",
     )
     write = gr.Button(_("Export as zip"), elem_id="catalog-export-write")
@@ -120,15 +122,37 @@ def connect_export(service: Service, ref: gr.State, panel: ExportPanel) -> None:
     )
 
 
-def other_tasks(seen: Seen, version: Version) -> list[tuple[str, str]]:
-    """Return the titles and versions of the tasks that the visitor sees on a version's base, by title."""
+def other_tasks(seen: Seen, version: Version) -> tuple[list[tuple[str, str]], int]:
+    """Return other tasks on a version's base that the visitor sees, and how many tasks the base has in all.
+
+    The tasks are titles and versions, sorted by title, and at most `_OFFERED`.
+    """
     query = AdapterQuery(base=version.base.weights_sha256, limit=_OFFERED)
-    found = seen.registry.search.adapters(query).entries
-    return [
+    found = seen.registry.search.adapters(query)
+    choices = [
         (entry.title, f"{entry.slug}@{entry.newest.version}")
-        for entry in found
+        for entry in found.entries
         if entry.newest is not None and entry.slug != version.slug
     ]
+    return choices, found.total
+
+
+def _others_info(total: int) -> str:
+    """Return the help text of the other tasks.
+
+    Args:
+        total: Number of tasks on the base.
+    """
+    text = _("Other tasks on the same base. They share its weights, and answer side by side.")
+    if total <= _OFFERED:
+        return text
+    more = _(
+        "The first {listed} of {total} are listed. To add another task, type its name, such as flowers or "
+        "flowers@2, and press Enter.",
+        listed=numeral(_OFFERED),
+        total=numeral(total),
+    )
+    return f"{text} {more}"
 
 
 def export_file(seen: Seen, refs: Sequence[str], form: Format, precision: Precision) -> Path:
@@ -136,11 +160,12 @@ def export_file(seen: Seen, refs: Sequence[str], form: Format, precision: Precis
 
     Args:
         seen: What the visitor sees of the app.
-        refs: Versions to export, at least one; the first one names the file.
+        refs: Versions to export or names that mean them, at least one; the first one names the file.
         form: Format of the export.
         precision: Precision in which the weights of the base are stored.
     """
-    versions = [seen.registry.catalog.resolve(ref) for ref in refs]
+    resolved = [seen.registry.catalog.resolve(ref.strip()) for ref in refs]
+    versions = list({version.ref: version for version in resolved}.values())
     first = versions[0]
     more = f"-and-{len(versions) - 1}-more" if len(versions) > 1 else ""
     name = f"{first.slug}-v{first.version}{more}-{form}.zip"
@@ -148,7 +173,7 @@ def export_file(seen: Seen, refs: Sequence[str], form: Format, precision: Precis
     with _EXPORTING:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            seen.export_zip(refs, path, form, precision)
+            seen.export_zip([version.ref for version in versions], path, form, precision)
     return path
 
 

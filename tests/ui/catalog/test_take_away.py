@@ -13,6 +13,7 @@ import pytest
 
 from loravit_web.access.rights import NotAllowed, guest
 from loravit_web.runtime import ExportedModel
+from loravit_web.ui.catalog import take_away
 from loravit_web.ui.catalog.take_away import export_file
 from loravit_web.visibility import Seen
 from tests.ui.catalog.catalog_page import CatalogPage, publish
@@ -57,6 +58,21 @@ def test_the_export_offers_the_other_tasks_on_the_same_base(catalog: CatalogPage
     assert catalog.fields[others] == []
 
 
+def test_the_export_tells_how_to_add_a_task_that_is_not_listed(
+    catalog: CatalogPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(take_away, "_OFFERED", 2)
+    others = catalog.view.card.export.others
+    assert others.allow_custom_value
+    for slug in ("flowers", "birds"):
+        publish(catalog.service, slug)
+    catalog.open("flowers")
+    assert "listed" not in catalog.shown[others]["info"]
+    publish(catalog.service, "stones")
+    catalog.open("birds")
+    assert "The first 2 of 3 are listed." in catalog.shown[others]["info"]
+
+
 def test_the_layout_of_one_task_hides_the_other_tasks(catalog: CatalogPage) -> None:
     card = catalog.view.card.export
     assert not _offers_others(catalog, card.form, "onnx-merged")
@@ -77,6 +93,8 @@ def test_several_tasks_are_exported_as_one_zip(catalog: CatalogPage, monkeypatch
     assert export_file(catalog.seen, refs[:1], "web", "fp16") != together
     assert export_file(catalog.seen, refs, "web", "fp16") == together
     assert exported == [refs, refs[:1]]
+    # typed names mean versions, and each version is exported once
+    assert export_file(catalog.seen, [refs[0], " flowers ", "birds"], "web", "fp16") == together
 
 
 def test_visitors_of_a_demo_cannot_export(running_app: RunningApp) -> None:
