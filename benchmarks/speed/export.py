@@ -50,6 +50,7 @@ class Options:
         cifar: zip with test images.
         tiles: zip of magnetic tiles.
         images: images per task whose accuracy is compared; 0 for none.
+        tasks: bundled tasks whose accuracy is compared.
         page: whether Chromium runs the exported page.
         packages: folder of downloaded packages.
     """
@@ -58,17 +59,19 @@ class Options:
     cifar: Path
     tiles: Path
     images: int
+    tasks: Sequence[str]
     page: bool
     packages: Path
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks export --photos FOLDER --cifar ZIP --tiles ZIP [--images N] [--no-page]``."""
+    """``python -m benchmarks export --photos FOLDER --cifar ZIP --tiles ZIP [--tasks ...] [--no-page]``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks export")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--cifar", type=Path, required=True, help="CIFAR-10 as a zip of class folders")
     parser.add_argument("--tiles", type=Path, required=True, help="magnetic tiles as a zip of class folders")
     parser.add_argument("--images", type=int, default=500, help="images per task for its accuracy; 0: none")
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="for accuracy")
     parser.add_argument("--no-page", dest="page", action="store_false", help="without Chromium")
     parser.add_argument("--packages", type=Path, default=export_pages.packages_folder())
     parser.add_argument("--save", type=Path)
@@ -166,8 +169,8 @@ def _accuracies(
     """Accuracy that smaller weights lose, in points, on test images or on those of the training."""
     store = DatasetStore(folder / "datasets")
     zips = argparse.Namespace(cifar=options.cifar, tiles=options.tiles)
-    for slug, bundled in TASKS.items():
-        dataset = store.import_source(bundled.data(zips, folder))
+    for slug in options.tasks:
+        dataset = store.import_source(TASKS[slug].data(zips, folder))
         items = dataset.select("test") or dataset.items
         indices = stratified_subset([item.label for item in items], options.images, seed=0)
         chosen = [items[index] for index in indices]
