@@ -38,13 +38,13 @@ from benchmarks.speed import (  # noqa: E402
     estimate,
     export,
     journey,
-    main_job,
     newcomer,
     pages,
     registry_scale,
     shell,
     switch,
 )
+from benchmarks.speed.trainings import main_job, presets  # noqa: E402
 
 BENCHMARKS = {
     "outage": outage.run,
@@ -72,6 +72,7 @@ BENCHMARKS = {
     "ray": ray_cluster.run,
     "novelty": novelty.run,
     "pool": pool.run,
+    "presets": presets.run,
     "registry": registry_scale.run,
     "snapshot": snapshot.run,
     "suspects": suspects.run,

@@ -1,0 +1,1 @@
+"""Whole trainings by the shell."""
