@@ -21,8 +21,9 @@ from loravit_web.adapters import ViTAdapterConfig
 from loravit_web.cluster.cluster import Cluster as Connection
 from loravit_web.cluster.cluster import Place
 from loravit_web.cluster.replica import ReplicaState
+from loravit_web.cluster.replicas import Replicas
 from loravit_web.cluster.ring import Route
-from loravit_web.cluster.serving import Replicas, deploy, replicas_of, stop_replicas
+from loravit_web.cluster.serving import deploy, replicas_of, stop_replicas
 from loravit_web.service import Service
 from loravit_web.serving.predictor import Predictor
 from loravit_web.settings.environment import Settings
@@ -122,9 +123,9 @@ def _new_version(made: Cluster, settings: Settings) -> Figure:
     replicas = replicas_of(settings)
     image = _image(np.random.default_rng(1))
     published = time.monotonic()
-    ref = _publish(made, "task-0", 9)
+    version = made.registry.catalog.resolve(_publish(made, "task-0", 9))
     for attempt in range(REPLICAS):
-        (answer,) = replicas.ask("classify", Route("new", attempt=attempt), image, [ref], 1)
+        (answer,) = replicas.ask("classify", Route("new", attempt=attempt), image, [version], 1)
         assert answer.error is None, answer.error
     seconds = time.monotonic() - published
     return at_most(

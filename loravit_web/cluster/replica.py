@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
-import torch
-from PIL import Image
-
-from loravit_web.cluster.ring import Route
+from loravit_web.cluster.channel import Address, Listener
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
-from loravit_web.serving.answers import TaskAnswer
 from loravit_web.settings.environment import read_settings
 from loravit_web.settings.logs import set_up_logs
 from loravit_web.util.periodic import Periodic
@@ -24,9 +18,10 @@ from registry import RegistryError
 
 REQUESTS = 16
 """Number of requests that a replica computes at once; its engine batches them."""
-REFRESH_SECONDS = 2.0
-"""Seconds between two looks for new versions, which are loaded then. Requests look too."""
-T = TypeVar("T")
+REFRESH_SECONDS = 0.5
+"""Seconds between two looks for changes of the registry; new versions are loaded then or on request."""
+METHODS = ("classify", "heatmap", "prepare")
+"""Methods of `Answerer`, of which requests name one."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +55,10 @@ class ReplicaState:
 
 
 class Replica:
-    """Answers with a predictor on its own connections to the registry and the store.
+    """Answers with the engines of its process, on its own connections to the registry and the store.
 
     Settings come from the machine of the replica. Those that all machines have in common come from the
-    caller. The first argument of each method is for the router.
+    caller. Ray Serve starts it, ends it and tells where it listens; requests come by its `Listener`.
 
     Args:
         shared: Environment variables that all machines have in common.
@@ -72,44 +67,41 @@ class Replica:
     def __init__(self, shared: Mapping[str, str]) -> None:
         os.environ.update(shared)
         set_up_logs(os.environ)
-        self._service = Service(read_settings(os.environ))
-        self._predictor = self._service.predictor
-        self._predictor.refresh()
-        self._threads = ThreadPoolExecutor(REQUESTS, "answer")
-        self._refreshing = Periodic("refresh", self._predictor.refresh, REFRESH_SECONDS)
+        predictor = Service(read_settings(os.environ)).predictor
+        self._engines, self._answerer = predictor.engines, predictor.answerer
+        predictor.refresh()
+        self._refreshing = Periodic("refresh", predictor.refresh, REFRESH_SECONDS)
         self._refreshing.start()
+        host, self._ray_node = _place()
+        self._listener = Listener(host, self._answer, REQUESTS)
 
-    async def classify(
-        self, _route: Route, image: Image.Image, refs: Sequence[str], top_k: int
-    ) -> list[TaskAnswer] | Refused:
-        """Return the answers of versions, in their order; see `Answerer.classify`."""
-        return await self._run(lambda: [*self._predictor.classify(image, refs, top_k=top_k).results])
+    async def address(self, _name: str) -> Address:
+        """Return where the replica listens. The name is for the router."""
+        return self._listener.address
 
-    async def heatmap(
-        self, _route: Route, image: Image.Image, ref: str, label: str
-    ) -> torch.Tensor | Refused:
-        """Return which patches contribute to a class; see `Answerer.heatmap`."""
-        return await self._run(lambda: self._predictor.heatmap(image, ref, label))
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return the number of its requests, for autoscaling."""
+        return {"requests": float(self._listener.requests)}
 
-    async def prepare(self, _route: Route, image: Image.Image, ref: str) -> bool | Refused:
-        """Compute an answer in advance; see `Answerer.prepare`."""
-        return await self._run(lambda: self._predictor.prepare(image, ref))
+    def state(self) -> ReplicaState:
+        """Return the state of the replica."""
+        lookups = self._engines.configured.token_lookups
+        return ReplicaState(socket.gethostname(), self._ray_node, os.getpid(), *lookups)
 
-    async def state(self, _route: Route) -> ReplicaState:
-        """Return the state of the replica that gets the request."""
-        import ray
-
-        node = ray.get_runtime_context().get_node_id()
-        lookups = self._predictor.engines.configured.token_lookups
-        return ReplicaState(socket.gethostname(), node, os.getpid(), *lookups)
-
-    async def _run(self, job: Callable[[], T]) -> T | Refused:
-        """Run a job on a thread, because Serve awaits all requests of a replica on a single one."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _tried, job)
+    def _answer(self, method: str, arguments: tuple[Any, ...]) -> object:
+        """Return what a method of the answerer returns, or `state`."""
+        if method == "state":
+            return self.state()
+        if method not in METHODS:
+            raise ValueError(f"unknown method {method}")
+        try:
+            return getattr(self._answerer, method)(*arguments)
+        except (LoraVitError, RegistryError) as error:
+            return Refused(error.in_public)
 
 
-def _tried(job: Callable[[], T]) -> T | Refused:
-    try:
-        return job()
-    except (LoraVitError, RegistryError) as error:
-        return Refused(error.in_public)
+def _place() -> tuple[str, str]:
+    """Return the address of this machine in the cluster, and the id of its node."""
+    import ray
+
+    return str(ray.util.get_node_ip_address()), str(ray.get_runtime_context().get_node_id())

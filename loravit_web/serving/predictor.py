@@ -84,6 +84,11 @@ class Predictor:
         return task in self._known.current and self._meant(task) is None
 
     @property
+    def answerer(self) -> Answerer:
+        """Computes the answers, without looking at the registry for changes."""
+        return self._answerer
+
+    @property
     def _current(self) -> dict[str, Version]:
         """The version that the name of each adapter means, of those that the visitor sees."""
         current = self._known.current

@@ -14,12 +14,21 @@ import pytest
 import torch
 from PIL import Image
 
-from loravit_web.cluster import replica, serving
+from loravit_web.cluster import known, replica, serving
+from loravit_web.cluster.channel import Channel, ChannelLost, ReplyFailed
 from loravit_web.cluster.cluster import Cluster, NotForRay, Place
 from loravit_web.cluster.replica import Refused, Replica
-from loravit_web.cluster.ring import Ring, Route, preferred
+from loravit_web.cluster.replicas import (
+    AVOIDED_SECONDS,
+    LAST_PAUSE_SECONDS,
+    SILENT_SECONDS,
+    Replicas,
+    ReplicasSilent,
+    image_key,
+)
+from loravit_web.cluster.ring import UNBOUNDED, Ring, Route, preferred
 from loravit_web.cluster.router import NAME
-from loravit_web.cluster.serving import ANSWER_SECONDS, Replicas, ReplicasSilent, deploy, image_key
+from loravit_web.cluster.serving import deploy
 from loravit_web.engine import EnginePool, MultiLoRAViT
 from loravit_web.serving.answerer import LocalAnswerer, TaskUnavailable
 from loravit_web.serving.answers import TaskAnswer
@@ -31,28 +40,28 @@ from tests.serving.test_predictor import Publish, published
 
 __all__ = ["published"]
 
-
-class Lost(Exception):
-    """As the errors of Ray for a replica that is gone."""
+SECONDS = 30.0
 
 
-class Handle:
-    """Ray Serve's handle, whose replica is a function.
+class Channels:
+    """The channels of replicas whose code is one function.
 
     Attributes:
-        asked: Method, route and other arguments of each request.
+        asked: Replica, method and arguments of each request.
+        names: Names of the replicas that Ray Serve lists.
+        closed: Names of those whose channel was closed.
     """
 
-    def __init__(self, reply: Callable[..., Any]) -> None:
+    def __init__(self, reply: Callable[..., Any], names: Sequence[str] = ("x", "y")) -> None:
         self.asked: list[tuple[Any, ...]] = []
-        self._reply = reply
+        self.names, self.closed, self._reply = {*names}, list[str](), reply
 
-    def __getattr__(self, method: str) -> Any:
-        def remote(*arguments: Any) -> Any:
-            self.asked.append((method, *arguments))
-            return SimpleNamespace(result=lambda timeout_s: self._reply(*arguments))
+    def opened(self, name: str) -> Any:
+        def ask(method: str, arguments: tuple[Any, ...], _seconds: float) -> Any:
+            self.asked.append((name, method, *arguments))
+            return self._reply(name, method, *arguments)
 
-        return SimpleNamespace(remote=remote)
+        return SimpleNamespace(ask=ask, close=lambda: self.closed.append(name))
 
 
 class Clock:
@@ -68,13 +77,19 @@ class Clock:
         self.now += max(seconds, 0.001)
 
 
-def replicas(handle: Handle) -> Replicas:
-    clock = Clock()
-    return Replicas(handle, "tiny", lambda error: isinstance(error, Lost), clock=clock, pause=clock.pause)
+def replicas(channels: Channels, clock: Clock | None = None) -> Replicas:
+    clock = clock or Clock()
+    return Replicas(lambda: channels.names, channels.opened, "tiny", clock=clock, pause=clock.pause)
 
 
-def answers(_route: Route, _image: Image.Image, refs: Sequence[str], top_k: int) -> list[TaskAnswer]:
-    return [TaskAnswer(ref, ref.title(), (), None, float(top_k)) for ref in refs]
+def answers(
+    _name: str, _method: str, _image: Image.Image, asked: Sequence[Any], top_k: int
+) -> list[TaskAnswer]:
+    return [TaskAnswer(one.ref, one.ref.title(), (), None, float(top_k)) for one in asked]
+
+
+def lost(*_arguments: Any) -> Any:
+    raise ChannelLost("gone")
 
 
 def version(ref: str, base: str = "tiny") -> Any:
@@ -87,73 +102,136 @@ def image() -> Image.Image:
 
 
 def test_the_versions_of_each_base_are_asked_together_and_answered_in_order(image: Image.Image) -> None:
-    handle = Handle(answers)
-    asked = [version("a@1"), version("b@1", "other"), version("c@2")]
-    assert [one.task for one in replicas(handle).classify(image, asked, 3)] == ["a@1", "b@1", "c@2"]
-    key = image_key(image)
-    assert handle.asked == [
-        ("classify", Route(key), image, ["a@1", "c@2"], 3),
-        ("classify", Route(key, "other"), image, ["b@1"], 3),
+    channels = Channels(answers)
+    first, other, last = version("a@1"), version("b@1", "other"), version("c@2")
+    found = replicas(channels).classify(image, [first, other, last], 3)
+    assert [one.task for one in found] == ["a@1", "b@1", "c@2"]
+    assert [asked[1:] for asked in channels.asked] == [
+        ("classify", image, [first, last], 3),
+        ("classify", image, [other], 3),
     ]
 
 
 def test_a_version_that_is_asked_for_twice_is_sent_once(image: Image.Image) -> None:
-    handle = Handle(answers)
-    found = replicas(handle).classify(image, [version("a@1"), version("b@1"), version("a@1")], 3)
+    channels = Channels(answers)
+    found = replicas(channels).classify(image, [version("a@1"), version("b@1"), version("a@1")], 3)
     assert [one.task for one in found] == ["a@1", "b@1", "a@1"]
-    assert handle.asked[0][3] == ["a@1", "b@1"]  # a replica leaves out duplicates
+    assert [one.ref for one in channels.asked[0][3]] == ["a@1", "b@1"]
 
 
-def test_a_lost_replica_costs_a_retry_on_another_one(image: Image.Image) -> None:
-    def first_is_lost(route: Route, *arguments: Any) -> Any:
-        if route.attempt == 0:
-            raise Lost
-        return answers(route, *arguments)
-
-    handle = Handle(first_is_lost)
-    (answer,) = replicas(handle).classify(image, [version("a@1")], 1)
-    assert answer.task == "a@1"
-    routes = [asked[1] for asked in handle.asked]
-    ring = Ring(["x", "y"])
-    assert len({preferred(ring, route, {})[0] for route in routes}) == 2
+def test_all_tasks_of_an_image_go_to_the_replica_that_the_ring_names(image: Image.Image) -> None:
+    channels = Channels(answers, ["x", "y", "z"])
+    ours = replicas(channels)
+    for ref in ("a@1", "b@1"):
+        ours.classify(image, [version(ref)], 1)
+    named = preferred(Ring(channels.names), Route(image_key(image)), {})[0]
+    assert [asked[0] for asked in channels.asked] == [named, named]
 
 
-def test_without_a_living_replica_the_error_is_one_sentence_after_the_time_is_up(image: Image.Image) -> None:
-    def all_are_lost(*_arguments: Any) -> Any:
-        raise Lost
+def test_a_lost_replica_costs_a_retry_on_another_one_and_is_avoided_for_a_while(image: Image.Image) -> None:
+    def first_is_lost(name: str, *arguments: Any) -> Any:
+        return lost() if name == first else answers(name, *arguments)
 
-    handle = Handle(all_are_lost)
-    with pytest.raises(
-        ReplicasSilent, match=r"^The replicas do not answer\. Please try again in a moment\.$"
-    ):
-        replicas(handle).classify(image, [version("a@1")], 1)
-    assert 10 < len(handle.asked) < ANSWER_SECONDS
+    first, second = preferred(Ring(["x", "y"]), Route(image_key(image)), {})
+    channels, clock = Channels(first_is_lost), Clock()
+    ours = replicas(channels, clock)
+    assert ours.classify(image, [version("a@1")], 1)[0].task == "a@1"
+    ours.classify(image, [version("a@1")], 1)
+    assert [asked[0] for asked in channels.asked] == [first, second, second]
+    clock.pause(AVOIDED_SECONDS + 1)
+    ours.classify(image, [version("a@1")], 1)
+    assert [asked[0] for asked in channels.asked[3:]] == [first, second]
+
+
+def test_a_request_waits_for_the_first_replica(image: Image.Image) -> None:
+    channels, clock = Channels(answers, []), Clock()
+
+    def starts(seconds: float) -> None:
+        clock.pause(seconds)
+        channels.names = {"x"}
+
+    def opened(name: str) -> Any:
+        return channels.opened(name) if name else lost()
+
+    ours = Replicas(lambda: channels.names, opened, "tiny", clock=clock, pause=starts)
+    assert ours.classify(image, [version("a@1")], 1)[0].task == "a@1"
+
+
+def test_without_a_living_replica_the_error_is_one_sentence_and_later_requests_do_not_wait(
+    image: Image.Image,
+) -> None:
+    channels, clock = Channels(lost), Clock()
+    ours = replicas(channels, clock)
+    for waited, attempts in ((SILENT_SECONDS, 5), (0, 2)):
+        began, before = clock.now, len(channels.asked)
+        with pytest.raises(
+            ReplicasSilent, match=r"^The replicas do not answer\. Please try again in a moment\.$"
+        ):
+            ours.classify(image, [version("a@1")], 1)
+        assert waited <= clock.now - began < waited + 2 * LAST_PAUSE_SECONDS
+        assert len(channels.asked) - before >= attempts
+        assert {asked[0] for asked in channels.asked[before:]} == {"x", "y"}
+
+
+def test_replicas_that_are_back_are_asked_again(image: Image.Image) -> None:
+    channels, clock = Channels(lost), Clock()
+    ours = replicas(channels, clock)
+    with pytest.raises(ReplicasSilent):
+        ours.classify(image, [version("a@1")], 1)
+    channels._reply = answers
+    assert ours.classify(image, [version("a@1")], 1)[0].task == "a@1"
+
+
+def test_the_channel_of_a_replica_that_is_gone_is_closed(image: Image.Image) -> None:
+    channels = Channels(answers, ["x"])
+    ours = replicas(channels)
+    ours.classify(image, [version("a@1")], 1)
+    channels.names = {"y"}
+    ours.classify(image, [version("a@1")], 1)
+    assert channels.closed == ["x"]
+    ours.close()
+    assert channels.closed == ["x", "y"]
+
+
+def test_a_replica_with_many_requests_passes_an_image_on(image: Image.Image) -> None:
+    inside: list[str] = []
+
+    def nested(name: str, *arguments: Any) -> Any:
+        inside.append(name)
+        if len(inside) <= UNBOUNDED:
+            ours.classify(image, [version("a@1")], 1)
+        return answers(name, *arguments)
+
+    ours = replicas(Channels(nested))
+    ours.classify(image, [version("a@1")], 1)
+    assert len({*inside[:UNBOUNDED]}) == 1
+    assert inside[UNBOUNDED] != inside[0]
 
 
 def test_replicas_that_take_too_long_are_not_asked_again(image: Image.Image) -> None:
     def late(*_arguments: Any) -> Any:
         raise TimeoutError
 
-    handle = Handle(late)
+    channels = Channels(late)
     with pytest.raises(ReplicasSilent):
-        replicas(handle).prepare(image, version("a@1"))
-    assert len(handle.asked) == 1
+        replicas(channels).prepare(image, version("a@1"))
+    assert len(channels.asked) == 1
 
 
 def test_errors_of_the_code_are_not_retried(image: Image.Image) -> None:
     def broken(*_arguments: Any) -> Any:
-        raise TypeError("a bug")
+        raise ReplyFailed("TypeError: a bug")
 
-    handle = Handle(broken)
-    with pytest.raises(TypeError, match="a bug"):
-        replicas(handle).prepare(image, version("a@1"))
-    assert len(handle.asked) == 1
+    channels = Channels(broken)
+    with pytest.raises(ReplyFailed, match="a bug"):
+        replicas(channels).prepare(image, version("a@1"))
+    assert len(channels.asked) == 1
 
 
 def test_what_a_replica_refuses_is_refused_here(image: Image.Image) -> None:
-    handle = Handle(lambda *_: Refused("a@1 has no class “x”. Choose one of its classes."))
+    channels = Channels(lambda *_: Refused("a@1 has no class “x”. Choose one of its classes."))
     with pytest.raises(TaskUnavailable, match="no class “x”"):
-        replicas(handle).heatmap(image, version("a@1"), "x")
+        replicas(channels).heatmap(image, version("a@1"), "x")
 
 
 def test_equal_images_have_one_key_and_others_another(image: Image.Image) -> None:
@@ -181,22 +259,14 @@ def test_a_predictor_with_replicas_answers_as_one_without(
     monkeypatch.setattr(replica, "Service", lambda _settings: service)
     monkeypatch.setattr(replica, "set_up_logs", lambda _environ: None)
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(replica, "_place", lambda: ("127.0.0.1", "r1"))
     ours = Replica({"LORAVIT_HOME": str(settings.home)})
-    handle = Handle(lambda *_: None)
-    monkeypatch.setattr(
-        Handle,
-        "__getattr__",
-        lambda _self, method: SimpleNamespace(
-            remote=lambda *arguments: SimpleNamespace(
-                result=lambda timeout_s: asyncio.run(getattr(ours, method)(*arguments))
-            )
-        ),
-    )
+    channel = Channel(asyncio.run(ours.address("")))
     counted: list[tuple[int, bool]] = []
     far = Predictor(
         registry,
         pool(),
-        answerer=replicas(handle),
+        answerer=Replicas(lambda: ["x"], lambda _name: channel, "tiny"),
         count=lambda one, milliseconds: counted.append((one, milliseconds is not None)),
     )
     near = Predictor(registry, pool())
@@ -213,7 +283,13 @@ def test_a_predictor_with_replicas_answers_as_one_without(
     assert far.classify(image, ["pets"]).results[0].task == newer.ref
     assert (gone.id, True) in counted
     assert len(counted) == 3
+    assert asyncio.run(ours.record_autoscaling_stats()) == {"requests": 0.0}
+    assert channel.ask("state", (), SECONDS).ray_node == "r1"
+    with pytest.raises(ReplyFailed, match="unknown method forget"):
+        channel.ask("forget", (), SECONDS)
     ours._refreshing.stop()
+    ours._listener.close()
+    channel.close()
 
 
 def test_answers_in_this_process_need_no_other_answerer(registry: Registry, base: Any) -> None:
@@ -237,27 +313,36 @@ def test_the_setting_names_where_answers_are_computed(settings: Settings) -> Non
         read_settings({**home, "LORAVIT_SERVING": "cloud"})
 
 
-def test_the_router_of_ray_serve_follows_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("requests", "wanted"), [(0, 1), (2, 1), (5, 3), (12, 6)])
+def test_autoscaling_wants_a_replica_for_two_requests(requests: int, wanted: int) -> None:
+    counts = {"x": requests / 2, "y": requests / 2}
+    context = SimpleNamespace(aggregated_metrics={"requests": counts})
+    assert serving.replicas_for(context) == (wanted, {})
+    assert serving.replicas_for(SimpleNamespace(aggregated_metrics=None)) == (1, {})
+
+
+def test_the_router_of_ray_serve_tells_all_replicas_and_reaches_a_named_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pytest.importorskip("ray.serve", reason="Ray is not installed (pip install 'loravit-web[ray]')")
     from ray._common.utils import import_attr
+    from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 
     router = import_attr(NAME)
     made = router.__new__(router)
-    made.ring = Ring(["a", "b", "c"])
+    monkeypatch.setattr(ConsistentHashRouter, "update_replicas", lambda _self, _replicas: None)
+    monkeypatch.setattr(known._Known, "names", frozenset())
     candidates = [SimpleNamespace(replica_id=SimpleNamespace(unique_id=name)) for name in "abc"]
-    loads: dict[Any, int] = {}
-    cache = SimpleNamespace(get=lambda one: loads.get(one.unique_id))
-    monkeypatch.setattr(router, "replica_queue_len_cache", cache)
-    route = Route("image")
-    pending = SimpleNamespace(args=[route], routing_context=SimpleNamespace(should_backoff=False))
+    made.update_replicas(candidates)
+    assert known.names() == {"a", "b", "c"}
 
-    def chosen() -> list[str]:
-        ranks = asyncio.run(made.choose_replicas(candidates, pending))
-        return [replica.replica_id.unique_id for (replica,) in ranks]
+    def chosen(name: str) -> list[list[Any]]:
+        context = SimpleNamespace(should_backoff=False)
+        pending = SimpleNamespace(args=[name], routing_context=context)
+        return asyncio.run(made.choose_replicas(candidates, pending))
 
-    assert chosen() == preferred(made.ring, route, {})
-    loads[chosen()[0]] = 9
-    assert chosen() == preferred(made.ring, route, loads)
+    assert chosen("b") == [[candidates[1]]]
+    assert chosen("") == [candidates]
 
 
 def test_errors_of_ray_tell_a_lost_replica_from_a_bug() -> None:
