@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.faults.nodes import LONG, MEMBERS
 from benchmarks.faults.ray_answers import Asking, answer_figures
+from benchmarks.faults.ray_replicas import killed_replicas, scaled_replicas
 from benchmarks.support.homes import with_bases
 from benchmarks.support.node_cluster import Cluster, cluster, wait
 from benchmarks.support.report import Figure, at_least, at_most, save, show
@@ -23,7 +24,7 @@ from loravit_web.settings.environment import Settings
 from registry import Run
 
 RUNS, NODES, TRAINERS = 4, 3, 2
-PARTS = ("answers", "lost")
+PARTS = ("answers", "lost", "kills", "scaling")
 RECIPE = replace(LONG, epochs=20)
 TAKEN_UP_SECONDS = 40.0
 """As for nodes without Ray. When it is claimed depends on the other runs in the queue."""
@@ -31,9 +32,10 @@ _STORE_BYTES = 80 << 20
 
 
 def run(arguments: list[str]) -> int:
-    """``python -m benchmarks ray [PART ...] [--json FILE]``, with Ray installed."""
+    """``python -m benchmarks ray [PART ...] [--kills N] [--json FILE]``, with Ray installed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ray")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--kills", type=int, default=20, help="kills of replicas")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     parts, figures = options.parts or PARTS, []
@@ -41,6 +43,12 @@ def run(arguments: list[str]) -> int:
         if "answers" in parts:
             with connected(ray_cluster.address) as connection:
                 figures += answer_figures(made, connection, _settings(made))
+        if "kills" in parts:
+            with connected(ray_cluster.address) as connection:
+                figures += killed_replicas(made, connection, _settings(made), options.kills)
+        if "scaling" in parts:
+            with connected(ray_cluster.address) as connection:
+                figures += scaled_replicas(made, connection, _settings(made))
         if "lost" in parts:
             figures += lost_node(made, ray_cluster)
     title = f"a Ray cluster of {NODES} nodes with PostgreSQL and an S3 server, one node lost"

@@ -115,11 +115,8 @@ class Cluster:
         Raises:
             NotForRay: If the database or the store is on this machine only.
         """
-        if not self._is_own and (settings.database is None or settings.artifact_url is None):
-            raise NotForRay(
-                "The machines of a cluster need a database and a store that all of them reach. Set "
-                "LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL."
-            )
+        if not self._is_own:
+            check_is_shared(settings)
         return shared_environment(settings)
 
     def trainers(self) -> list[Listed]:
@@ -214,3 +211,12 @@ def check_is_ray(variable: str, value: str) -> None:
     """Raise a `NotForRay` unless the value of a variable is ``ray``."""
     if value != "ray":
         raise NotForRay(f"{variable} is {value}. Set it to ray for this command and for the app.")
+
+
+def check_is_shared(settings: Settings) -> None:
+    """Raise a `NotForRay` if the database or the store is on this machine only."""
+    if settings.database is None or settings.artifact_url is None:
+        raise NotForRay(
+            "The machines of a cluster need a database and a store that all of them reach. Set "
+            "LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL."
+        )

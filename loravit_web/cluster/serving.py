@@ -10,7 +10,7 @@ from typing import Any
 
 from loravit_web.cluster import known
 from loravit_web.cluster.channel import Channel, ChannelLost
-from loravit_web.cluster.cluster import Cluster, Place, check_is_ray, connected
+from loravit_web.cluster.cluster import Cluster, Place, check_is_ray, check_is_shared, connected
 from loravit_web.cluster.replica import REQUESTS, Replica
 from loravit_web.cluster.replicas import Replicas
 from loravit_web.cluster.router import NAME
@@ -147,8 +147,12 @@ def asking(settings: Settings) -> Iterator[Replicas]:
         NoRay: If Ray is not installed.
         NoCluster: If there is no cluster at the address.
         NoReplicas: If no replicas were started on it.
+        NotForRay: If the cluster is elsewhere, and the database or the store is on this machine only.
     """
-    with connected(os.environ.get("RAY_ADDRESS") or "auto"):
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        check_is_shared(settings)
+    with connected(address or "auto"):
         replicas = replicas_of(settings)
         try:
             yield replicas

@@ -234,13 +234,20 @@ def read_settings(
             "OAUTH_CLIENT_ID is set outside of a Hugging Face Space, where it would sign everyone in as the "
             "owner of this machine's Hub token. Unset it, and let people sign in with passwords."
         )
+    database = environ.get("LORAVIT_DATABASE_URL") or None
+    executor, serving = _executor(environ), _serving(environ)
+    if mode == "team" and "ray" in (executor, serving) and not (database or "").startswith("postgresql"):
+        raise SettingsError(
+            "A team's app on a Ray cluster needs a PostgreSQL database. Set LORAVIT_DATABASE_URL, or set "
+            "LORAVIT_EXECUTOR and LORAVIT_SERVING to local."
+        )
     return Settings(
         home=home,
         base=environ.get("LORAVIT_BASE") or "embedded",
         device=_device(environ),
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
-        database=environ.get("LORAVIT_DATABASE_URL") or None,
+        database=database,
         bundled=_switch(environ, "LORAVIT_BUNDLED", default=True),
         snapshot_url=_address(environ.get("LORAVIT_SNAPSHOT_URL")) or bucket,
         snapshot_minutes=min(_number(environ, "LORAVIT_SNAPSHOT_MINUTES", 15.0), YEAR_MINUTES),
@@ -267,8 +274,8 @@ def read_settings(
         proxies=_proxies(environ),
         origins=_origins(environ),
         on_spaces=on_spaces,
-        executor=_executor(environ),
-        serving=_serving(environ),
+        executor=executor,
+        serving=serving,
         metrics_token=environ.get("LORAVIT_METRICS_TOKEN", "").strip(),
         plain_gradio=_switch(environ, PLAIN_GRADIO, default=False),
     )

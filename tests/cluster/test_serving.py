@@ -36,6 +36,7 @@ from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.stored import stored_adapters
 from loravit_web.settings.environment import Settings, SettingsError, read_settings
 from registry import Registry
+from tests.cluster.test_cluster import TEAM
 from tests.serving.test_predictor import Publish, published
 
 __all__ = ["published"]
@@ -303,6 +304,25 @@ def test_replicas_need_the_setting_and_a_common_database_and_store(settings: Set
         deploy(Cluster(None, is_own=True), settings, 1, 1, Place())
     with pytest.raises(NotForRay, match="LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL"):
         deploy(Cluster(None, is_own=False), replace(settings, serving="ray"), 1, 1, Place())
+
+
+def test_an_app_for_replicas_elsewhere_needs_what_they_reach(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with pytest.raises(NotForRay, match="LORAVIT_DATABASE_URL"), serving.asking(settings):
+        pass
+
+
+@pytest.mark.parametrize("variable", ["LORAVIT_EXECUTOR", "LORAVIT_SERVING"])
+def test_the_app_of_a_team_on_ray_needs_postgresql(settings: Settings, variable: str) -> None:
+    team = {"LORAVIT_HOME": str(settings.home), "LORAVIT_MODE": "team", variable: "ray"}
+    with pytest.raises(SettingsError, match="needs a PostgreSQL database"):
+        read_settings(team)
+    with pytest.raises(SettingsError, match="needs a PostgreSQL database"):
+        read_settings({**team, "LORAVIT_DATABASE_URL": "sqlite:///shared.db"})
+    assert read_settings({**team, "LORAVIT_DATABASE_URL": TEAM["database"]}).mode == "team"
+    assert read_settings({**team, "LORAVIT_MODE": "local"}).mode == "local"
 
 
 def test_the_setting_names_where_answers_are_computed(settings: Settings) -> None:
