@@ -53,7 +53,7 @@ def _answerer(settings: Settings, replicas: ExitStack) -> Answerer | None:
     """Return the replicas of a Ray cluster if the settings say so; the stack ends the connection."""
     if settings.serving == "local":
         return None
-    from loravit_web.cluster.serving import asking
+    from loravit_web.cluster.guide import asking
 
     return replicas.enter_context(asking(settings))
 

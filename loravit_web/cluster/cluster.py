@@ -168,7 +168,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
     try:
         import ray
     except ImportError as error:
-        raise NoRay('Clusters need Ray. Install it with pip install "loravit-web[ray]".') from error
+        raise no_ray() from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # a replica that does not tell its queue in 0.1 s, as on a busy machine, would be passed over
     os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", "1.0")
@@ -220,3 +220,8 @@ def check_is_shared(settings: Settings) -> None:
             "The machines of a cluster need a database and a store that all of them reach. Set "
             "LORAVIT_DATABASE_URL and LORAVIT_ARTIFACT_URL."
         )
+
+
+def no_ray() -> NoRay:
+    """Return the error that says how to install Ray."""
+    return NoRay('Clusters need Ray. Install it with pip install "loravit-web[ray]".')

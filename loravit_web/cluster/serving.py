@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from loravit_web.cluster import known
-from loravit_web.cluster.channel import Channel, ChannelLost
-from loravit_web.cluster.cluster import Cluster, Place, check_is_ray, check_is_shared, connected
+from loravit_web.cluster.channel import Address, Channel, ChannelLost
+from loravit_web.cluster.cluster import Cluster, Place, check_is_ray
 from loravit_web.cluster.replica import REQUESTS, Replica
 from loravit_web.cluster.replicas import Replicas
 from loravit_web.cluster.router import NAME
@@ -31,6 +29,12 @@ FIND_SECONDS = 5.0
 
 class NoReplicas(LoraVitError):
     """No replicas were started on the cluster."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No replicas run on the Ray cluster. Start some with python -m loravit_web cluster start "
+            "--replicas 2."
+        )
 
 
 def is_loss(error: Exception) -> bool:
@@ -139,29 +143,18 @@ def stop_replicas() -> int:
     return count
 
 
-@contextmanager
-def asking(settings: Settings) -> Iterator[Replicas]:
-    """Connect to the cluster at `RAY_ADDRESS`, or to that of this machine, and ask its replicas.
+def has_replicas() -> bool:
+    """Return whether replicas were started on the connected cluster."""
+    from ray import serve
 
-    Raises:
-        NoRay: If Ray is not installed.
-        NoCluster: If there is no cluster at the address.
-        NoReplicas: If no replicas were started on it.
-        NotForRay: If the cluster is elsewhere, and the database or the store is on this machine only.
-    """
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        check_is_shared(settings)
-    with connected(address or "auto"):
-        replicas = replicas_of(settings)
-        try:
-            yield replicas
-        finally:
-            replicas.close()
+    return APPLICATION in serve.status().applications
 
 
-def replicas_of(settings: Settings) -> Replicas:
-    """Return the replicas of the connected cluster.
+def finder() -> Callable[[str], Address]:
+    """Return a function that returns where a replica of the connected cluster listens.
+
+    Without a name, any replica tells, and the router learns the names of all (`known`). The function raises a
+    `ChannelLost` if the replica does not tell.
 
     Raises:
         NoReplicas: If none were started on it.
@@ -173,18 +166,25 @@ def replicas_of(settings: Settings) -> Replicas:
         # `options` makes the router, of which threads would otherwise make one each
         handle = serve.get_app_handle(APPLICATION).options()
     except RayServeException as error:
-        raise NoReplicas(
-            "No replicas run on the Ray cluster. Start some with python -m loravit_web cluster start "
-            "--replicas 2."
-        ) from error
+        raise NoReplicas from error
 
-    def opened(name: str) -> Channel:
-        # without a name, any replica tells, and the router learns of all
+    def find(name: str) -> Address:
         try:
-            return Channel(handle.address.remote(name).result(timeout_s=FIND_SECONDS))
+            address: Address = handle.address.remote(name).result(timeout_s=FIND_SECONDS)
         except Exception as error:
             if isinstance(error, TimeoutError) or is_loss(error):
                 raise ChannelLost(type(error).__name__) from error
             raise
+        return address
 
-    return Replicas(known.names, opened, settings.base)
+    return find
+
+
+def replicas_of(settings: Settings) -> Replicas:
+    """Return the replicas of the connected cluster.
+
+    Raises:
+        NoReplicas: If none were started on it.
+    """
+    find = finder()
+    return Replicas(known.names, lambda name: Channel(find(name)), settings.base)

@@ -306,14 +306,6 @@ def test_replicas_need_the_setting_and_a_common_database_and_store(settings: Set
         deploy(Cluster(None, is_own=False), replace(settings, serving="ray"), 1, 1, Place())
 
 
-def test_an_app_for_replicas_elsewhere_needs_what_they_reach(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    with pytest.raises(NotForRay, match="LORAVIT_DATABASE_URL"), serving.asking(settings):
-        pass
-
-
 @pytest.mark.parametrize("variable", ["LORAVIT_EXECUTOR", "LORAVIT_SERVING"])
 def test_the_app_of_a_team_on_ray_needs_postgresql(settings: Settings, variable: str) -> None:
     team = {"LORAVIT_HOME": str(settings.home), "LORAVIT_MODE": "team", variable: "ray"}
