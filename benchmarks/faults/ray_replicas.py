@@ -15,13 +15,13 @@ from loravit_web.cluster.serving import deploy, replica_states, replicas_of, sto
 from loravit_web.settings.environment import Settings
 
 REPLICAS, MOST, CROWD = 2, 2, 8
-SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 20.0
-"""Seconds between two kills."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 10.0
+"""Seconds from the moment at which all replicas run to the next kill."""
 CHANGE_SECONDS = 300.0
 
 
 def killed_replicas(made: Cluster, connection: Connection, settings: Settings, kills: int) -> list[Figure]:
-    """Kill replicas at random moments while two clients ask without a pause."""
+    """Kill a replica at random moments at which all run, while two clients ask without a pause."""
     deploy(connection, settings, REPLICAS, REPLICAS, PLACE)
     try:
         replicas, chance = replicas_of(settings), random.Random(0)
@@ -29,6 +29,7 @@ def killed_replicas(made: Cluster, connection: Connection, settings: Settings, k
         began = time.monotonic()
         with Asking(made, settings) as asking:
             for number in range(kills):
+                wait(lambda: replica_states() == {"RUNNING": REPLICAS}, CHANGE_SECONDS)
                 time.sleep(chance.uniform(SHORTEST_SECONDS, LONGEST_SECONDS))
                 state: ReplicaState = replicas.ask("state", Route(f"kill-{number}"))
                 kill_process(state.pid)

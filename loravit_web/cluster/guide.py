@@ -122,7 +122,10 @@ class Guide:
 def start_process(tells: Connection) -> subprocess.Popen[bytes]:
     """Start the process that is connected to Ray."""
     command = [sys.executable, "-m", "loravit_web.cluster.guide_job", str(tells.fileno())]
-    return subprocess.Popen(command, pass_fds=[tells.fileno()], stdin=subprocess.DEVNULL)
+    # in a session of its own, because Ctrl-C is for the app, which ends it
+    return subprocess.Popen(
+        command, pass_fds=[tells.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 @contextmanager

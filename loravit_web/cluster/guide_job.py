@@ -60,13 +60,14 @@ def tell(tells: Connection) -> None:
 
 def main() -> None:
     """Run the process."""
-    with Connection(int(sys.argv[1]), readable=False) as tells:
+    with (
+        Connection(int(sys.argv[1]), readable=False) as tells,
+        suppress(BrokenPipeError),
+    ):  # the app has ended
         try:
             tell(tells)
         except LoraVitError as error:
             tells.send_bytes(json.dumps({"problem": str(error)}).encode())
-        except BrokenPipeError:
-            pass  # the app has ended
 
 
 if __name__ == "__main__":
