@@ -21,6 +21,8 @@ from loravit_web.util.files import write_atomic
 
 MAX_CHOICES = 64
 """Number of choices that are kept, the newest ones."""
+ENGINE_FOR = "blocks of "
+"""Start of the keys under which is kept what computes the blocks of some images."""
 _AGREEING = 2
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +71,17 @@ class RememberedChoices:
         known[key] = [*before, chosen][-_AGREEING:]
         self._write(dict(list(known.items())[-MAX_CHOICES:]))
         return chosen
+
+    def chosen(self, start: str) -> list[tuple[str, str]]:
+        """Return what was chosen last on this machine, by keys that begin with some text, sorted.
+
+        Args:
+            start: Start of `choose`'s ``what``; the rest of it is returned with the choice.
+        """
+        machine = this_machine(torch.device("cpu"))
+        found = [(key, results) for key, results in self._read().items() if key.startswith(start) and results]
+        mine = [(key, results) for key, results in found if key.endswith(machine)]
+        return sorted((key.removeprefix(start).partition(";")[0], results[-1]) for key, results in mine)
 
     def _write(self, known: dict[str, list[str]]) -> None:
         try:

@@ -16,6 +16,7 @@ from loravit_web.backbones import Base, NothingRemembered, Remembers
 from loravit_web.backbones.forms import InferenceForm, layouts
 from loravit_web.backbones.plain_block import Layout
 from loravit_web.backbones.structure import shallow_copy
+from loravit_web.engine.compiled import OpenVino
 from loravit_web.engine.lanes import Lanes, shared_lanes
 from loravit_web.engine.multilora import MERGED_BUDGET, MultiLoRAViT
 from loravit_web.engine.residency import LoadAdapter
@@ -51,11 +52,23 @@ class ComputeMode:
         words += [self.layout] if self.layout != "loaded" else []
         return ", ".join(words)
 
-    def engine(self, base: Base, dtype: torch.dtype, *, load: LoadAdapter | None = None) -> MultiLoRAViT:
+    def engine(
+        self,
+        base: Base,
+        dtype: torch.dtype,
+        *,
+        load: LoadAdapter | None = None,
+        openvino: OpenVino | None = None,
+    ) -> MultiLoRAViT:
         """Return an engine that computes in this mode; see `MultiLoRAViT`."""
-        budget = MERGED_BUDGET if self.merged else 0
         return MultiLoRAViT(
-            base, dtype, load=load, merged_budget=budget, lanes=self.lanes, layout=self.layout
+            base,
+            dtype,
+            load=load,
+            merged_budget=MERGED_BUDGET if self.merged else 0,
+            lanes=self.lanes,
+            layout=self.layout,
+            openvino=openvino,
         )
 
 
@@ -65,6 +78,7 @@ def fastest_engine(
     *,
     load: LoadAdapter | None = None,
     remembers: Remembers | None = None,
+    openvino: OpenVino | None = None,
 ) -> MultiLoRAViT:
     """Return an engine in the mode that is measured to be the fastest, now or at an earlier start.
 
@@ -73,9 +87,10 @@ def fastest_engine(
         dtype: Precision of the blocks.
         load: Loads an adapter by its key; see `MultiLoRAViT`.
         remembers: Keeps the measurements of this machine; None to measure.
+        openvino: How OpenVINO computes few images, or None for PyTorch alone.
     """
     mode = on_all_cores(lambda: remembered_mode(base, dtype, remembers or NothingRemembered()))
-    return mode.engine(base, dtype, load=load)
+    return mode.engine(base, dtype, load=load, openvino=openvino)
 
 
 def remembered_mode(base: Base, dtype: torch.dtype, remembers: Remembers) -> ComputeMode:

@@ -11,6 +11,7 @@ from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.backbones.forms import InferenceForm
 from loravit_web.backbones.plain_block import Layout
 from loravit_web.engine.branches import Branches
+from loravit_web.engine.compiled import CompiledParts, OpenVino
 from loravit_web.engine.heatmap import Starts, blurred, chosen_integration, heatmap, prefix_depth
 from loravit_web.engine.lanes import Lanes, spread
 from loravit_web.engine.residency import LoadAdapter, Residency
@@ -57,6 +58,7 @@ class MultiLoRAViT:
         tokens_budget: Maximum size of the cached prefix tokens in bytes.
         lanes: Lanes to compute in, or None to compute in the calling thread.
         layout: Layout of the weights, on a CPU.
+        openvino: How OpenVINO computes few images, or None for PyTorch alone.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class MultiLoRAViT:
         tokens_budget: int = TOKENS_BUDGET,
         lanes: Lanes | None = None,
         layout: Layout = "loaded",
+        openvino: OpenVino | None = None,
     ) -> None:
         self.master = base
         self.base = base.cast(dtype)
@@ -79,6 +82,7 @@ class MultiLoRAViT:
         self._blocks = multi_lora_blocks(self._running)
         self._called = called_layers(self._running, self._blocks)
         self._branches = Branches(self.base, base, merged_budget, shareable=self._shareable, form=form)
+        self.compiled = None if openvino is None else openvino.parts(self._running, base, layout)
         self._factors: LRU[Adapter, Factors] = LRU(FACTORS_BUDGET, _nbytes)
         self._tokens: TokenCache = LRU(
             tokens_budget, lambda t: t.nbytes, one_time_budget=tokens_budget // ONE_TIME_FRACTION
@@ -186,9 +190,13 @@ class MultiLoRAViT:
         with self._residency.hold(keys) as adapters:
             _check_size(adapters, images.shape[-1])
             if in_one_lane and self.lanes is not None:
-                (results,) = self.lanes.run([lambda: self._results(images, assignment, adapters, None)])
+                (results,) = self.lanes.run(
+                    [lambda: self._results(images, assignment, adapters, None, in_one_lane=True)]
+                )
             else:
-                results = on_all_cores(lambda: self._results(images, assignment, adapters, self.lanes))
+                results = on_all_cores(
+                    lambda: self._results(images, assignment, adapters, self.lanes, in_one_lane=False)
+                )
         for row, by_key in enumerate(results):
             for key, result in by_key.items():
                 if seconds is not None:
@@ -225,11 +233,14 @@ class MultiLoRAViT:
         assignment: Sequence[Sequence[str]],
         adapters: Mapping[str, Adapter],
         lanes: Lanes | None,
+        *,
+        in_one_lane: bool,
     ) -> list[dict[str, UnitResult]]:
         """Return the results of each image by key, in the order of its assignment."""
         results: list[dict[str, UnitResult]] = [{} for _ in assignment]
+        compiled = None if in_one_lane else self.compiled  # compiled parts use all cores
         with torch.inference_mode():
-            units = self._units(images, assignment, adapters, lanes)
+            units = self._units(images, assignment, adapters, lanes, compiled)
             for unit, result in zip(units, self._computed(units, lanes), strict=True):
                 results[unit.row][unit.branch.key] = result._replace(logits=result.logits.clone())
         return [{key: result[key] for key in keys} for result, keys in zip(results, assignment, strict=True)]
@@ -237,7 +248,9 @@ class MultiLoRAViT:
     def _heatmap(self, adapter: Adapter, images: torch.Tensor, label: int) -> torch.Tensor:
         @torch.inference_mode()
         def starts() -> Starts:
-            trunk = Trunk(self._running, torch.cat([images, blurred(images)]), self._tokens, self.lanes)
+            trunk = Trunk(
+                self._running, torch.cat([images, blurred(images)]), self._tokens, self.lanes, self.compiled
+            )
             depth = prefix_depth(adapter, chosen_integration(self.base, adapter).depth)
             return Starts(*(TrunkOutput(*(part[None] for part in row)) for row in trunk.at(depth, [0, 1])))
 
@@ -249,26 +262,35 @@ class MultiLoRAViT:
         assignment: Sequence[Sequence[str]],
         adapters: Mapping[str, Adapter],
         lanes: Lanes | None,
+        compiled: CompiledParts | None,
     ) -> list[Unit]:
         """Return everything to compute, with the tokens from the trunk."""
-        trunk = Trunk(self._running, images, self._tokens, lanes)
+        trunk = Trunk(self._running, images, self._tokens, lanes, compiled)
         units = []
         # In ascending order of first blocks, because the trunk only ever goes deeper.
         for key in sorted(adapters, key=lambda key: adapters[key].first_block):
             adapter = adapters[key]
-            blocks = self._branches.blocks(adapter)
-            branch = Branch(key, adapter, blocks, self._running_factors(adapter) if blocks is None else {})
             rows = [row for row, keys in enumerate(assignment) if key in keys]
+            run = None if compiled is None else compiled.branch(adapter, len(rows), images.shape[-1])
+            blocks = self._branches.blocks(adapter) if run is None else ()
+            factors = self._running_factors(adapter) if blocks is None else {}
+            branch = Branch(key, adapter, blocks, factors, run)
             outputs = trunk.at(adapter.first_block, rows)
             units += [Unit(branch, row, *output) for row, output in zip(rows, outputs, strict=True)]
         return units
 
     def _computed(self, units: Sequence[Unit], lanes: Lanes | None) -> list[UnitResult]:
-        return spread(
+        """Return the result of each unit. Compiled branches take all cores one after another."""
+        compiled = [unit for unit in units if unit.branch.compiled is not None]
+        others = [unit for unit in units if unit.branch.compiled is None]
+        results = compute_units(self._running, self._blocks, compiled)
+        results += spread(
             lanes,
-            [work_of(unit, self.base) for unit in units],
-            lambda parts: compute_units(self._running, self._blocks, [units[part] for part in parts]),
+            [work_of(unit, self.base) for unit in others],
+            lambda parts: compute_units(self._running, self._blocks, [others[part] for part in parts]),
         )
+        by_unit = dict(zip([*compiled, *others], results, strict=True))
+        return [by_unit[unit] for unit in units]
 
     def _running_factors(self, adapter: Adapter) -> Factors:
         factors = self._factors.get(adapter)
@@ -283,6 +305,8 @@ class MultiLoRAViT:
 
     def _evict(self, adapter: Adapter) -> None:
         self._branches.drop(adapter)
+        if self.compiled is not None:
+            self.compiled.drop(adapter)
         self._factors.drop(adapter)
 
 

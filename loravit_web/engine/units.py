@@ -13,6 +13,7 @@ from torch import nn
 
 from loravit_web.adapters.adapter import Adapter
 from loravit_web.backbones.base import Base
+from loravit_web.engine.compiled import PartRun
 from loravit_web.engine.routing import Factors, Segment, routed
 
 _HEAD = 0.1
@@ -42,12 +43,14 @@ class Branch:
         adapter: Adapter of the task.
         blocks: Blocks from the adapter's first one on, or None if it is computed in a mixed batch.
         factors: Low-rank factors for the mixed batch; empty if there are ``blocks``.
+        compiled: Runs the blocks for all units of the branch together, instead of ``blocks``; or None.
     """
 
     key: str
     adapter: Adapter
     blocks: Sequence[nn.Module] | None
     factors: Factors
+    compiled: PartRun | None = None
 
     @property
     def first_block(self) -> int:
@@ -109,9 +112,13 @@ def _on_own_blocks(
     started = time.perf_counter()
     adapter = branch.adapter
     tokens = torch.stack([unit.tokens for unit in units])
-    blocks = base.fastest_blocks(adapter.config.poolings(base), blocks)
     pooled = _pooled(units)
-    logits, novelties = adapter.logits(base, blocks, tokens, pooled), _novelties(base, adapter, pooled)
+    if branch.compiled is not None:
+        logits = adapter.head_of(base, branch.compiled(tokens)[-1], pooled)
+    else:
+        blocks = base.fastest_blocks(adapter.config.poolings(base), blocks)
+        logits = adapter.logits(base, blocks, tokens, pooled)
+    novelties = _novelties(base, adapter, pooled)
     spent = (time.perf_counter() - started) / len(units)
     return {
         unit: UnitResult(row, spent, novelty)
