@@ -28,7 +28,7 @@ from benchmarks.hostile import cases  # noqa: E402
 from benchmarks.learning import bundled, maps, novelty, suspects, tasks, training  # noqa: E402
 from benchmarks.learning.doubt import misfits  # noqa: E402
 from benchmarks.learning.labels import pool  # noqa: E402
-from benchmarks.machine import cpu_engines  # noqa: E402
+from benchmarks.machine import cpu_engines, openvino_answers  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     answers,
     camera,
@@ -47,6 +47,7 @@ from benchmarks.speed import (  # noqa: E402
 from benchmarks.speed.trainings import main_job, presets  # noqa: E402
 
 BENCHMARKS = {
+    "openvino": openvino_answers.run,
     "outage": outage.run,
     "pages": pages.run,
     "main-job": main_job.run,

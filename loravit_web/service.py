@@ -26,6 +26,7 @@ from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
+from loravit_web.engine.compiled import OpenVino, installed_version, openvino_for
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
@@ -35,7 +36,7 @@ from loravit_web.serving.answerer import Answerer
 from loravit_web.serving.collecting import Collector
 from loravit_web.serving.image_cache import RecentImages
 from loravit_web.serving.measures import AnswerMeasures
-from loravit_web.serving.metrics import metrics_of
+from loravit_web.serving.metrics import Held, metrics_of
 from loravit_web.serving.predictor import Predictor
 from loravit_web.serving.prefetch import Prefetcher
 from loravit_web.serving.stored import stored_adapters
@@ -276,8 +277,8 @@ class Service:
 
     def metrics(self) -> bytes:
         """Return the metrics of the app; errors as of `metrics_of`."""
-        adapters = len(self._predictor.engines.configured) if self._predictor is not None else None
-        return metrics_of(self.registry, self.measures.measured(), adapters)
+        engine = self._predictor.engines.configured if self._predictor is not None else None
+        return metrics_of(self.registry, self.measures.measured(), _held(engine))
 
     def _count(self, version_id: int, milliseconds: float | None) -> None:
         self.usage.count(version_id, milliseconds)
@@ -324,7 +325,11 @@ class Service:
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         load = stored_adapters(self.registry, base)
-        return fastest_engine(base, dtype, load=load, remembers=self._remembers)
+        return fastest_engine(base, dtype, load=load, remembers=self._remembers, openvino=self._openvino)
+
+    @cached_property
+    def _openvino(self) -> OpenVino | None:
+        return openvino_for(self.settings.engine, self._remembers, installed=installed_version())
 
     def _dtype(self, base: Base) -> torch.dtype:
         return on_all_cores(lambda: remembered_dtype(base, self._remembers))
@@ -394,6 +399,11 @@ class Service:
     def new_worker(self) -> Worker:
         """Return a worker for this process."""
         return Worker(self.settings, self.registry, self.datasets, load=self._load)
+
+
+def _held(engine: MultiLoRAViT | None) -> Held | None:
+    """Return what an engine holds in memory, or None before the base is loaded."""
+    return None if engine is None else Held(len(engine), len(engine.compiled or ()))
 
 
 def _expiry_seconds(hours: float) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads only wait for each other
+os.environ.setdefault("LORAVIT_ENGINE", "torch")  # apps of tests must not measure and compile beside them
 
 import numpy as np
 import pytest

@@ -36,6 +36,7 @@ def examine(
     findings = [
         *machine.programs(),
         machine.device(settings),
+        machine.engine(settings),
         *machine.disk(settings),
         machine.base(settings),
     ]

@@ -9,8 +9,10 @@ import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from loravit_web.backbones import RememberedChoices
 from loravit_web.backbones.device import DeviceUnusable, chosen_device
 from loravit_web.backbones.embedded import WEIGHTS_SHA256, EmbeddedBaseError, read_embedded
+from loravit_web.backbones.measured import ENGINE_FOR
 from loravit_web.doctor.report import Finding
 from loravit_web.settings.environment import Settings
 
@@ -47,6 +49,25 @@ def device(settings: Settings) -> Finding:
     except DeviceUnusable as error:
         return Finding("problem", "device", str(error))
     return Finding("ok", "device", f"{found.name}. {found.reason}")
+
+
+def engine(settings: Settings) -> Finding:
+    """Report what computes few images on a CPU, and what was measured for it."""
+    try:
+        installed = version("openvino")
+    except PackageNotFoundError:
+        text = 'OpenVINO is not installed. Run pip install "loravit-web[openvino]"'
+        if settings.engine == "openvino":
+            return Finding("problem", "engine", f"LORAVIT_ENGINE is openvino, but {text}.")
+        return Finding("ok", "engine", f"PyTorch. {text}, which answers single images faster on many CPUs.")
+    if settings.engine == "torch":
+        return Finding("ok", "engine", "PyTorch. LORAVIT_ENGINE is torch.")
+    text = f"OpenVINO {installed} for few images on a CPU"
+    if settings.engine == "openvino":
+        return Finding("ok", "engine", f"{text}, PyTorch for the rest. LORAVIT_ENGINE is openvino.")
+    measured = RememberedChoices(settings.measurements).chosen(ENGINE_FOR)
+    found = "; ".join(f"{shape}: {chosen}" for shape, chosen in measured) or "nothing yet"
+    return Finding("ok", "engine", f"{text} where it is faster, PyTorch for the rest. Measured: {found}.")
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from loravit_web.errors import LoraVitError
@@ -17,13 +18,26 @@ class NoPrometheus(LoraVitError):
     """The package prometheus-client, without which there are no metrics."""
 
 
-def metrics_of(registry: Registry, measured: Measured, adapters: int | None) -> bytes:
+@dataclass(frozen=True)
+class Held:
+    """What the engine of the configured base holds in memory.
+
+    Attributes:
+        adapters: Number of adapters.
+        compiled: Number of parts that OpenVINO has compiled; 0 if PyTorch computes everything.
+    """
+
+    adapters: int
+    compiled: int
+
+
+def metrics_of(registry: Registry, measured: Measured, held: Held | None) -> bytes:
     """Return the metrics of an app and of this process as text.
 
     Args:
         registry: Registry with the runs and nodes of all owners, of which only numbers are told.
         measured: Answers of this process.
-        adapters: Number of adapters in memory, or None before the base is loaded.
+        held: What is in memory, or None before the base is loaded.
 
     Raises:
         NoPrometheus: If the package for metrics is not installed.
@@ -37,7 +51,7 @@ def metrics_of(registry: Registry, measured: Measured, adapters: int | None) -> 
             'Metrics need the package prometheus-client. Install it with pip install "loravit-web[metrics]".'
         ) from error
     families = list(
-        _families(registry, measured, adapters)
+        _families(registry, measured, held)
     )  # an error of the database must not look like an empty answer
 
     class Collected(Collector):
@@ -50,7 +64,7 @@ def metrics_of(registry: Registry, measured: Measured, adapters: int | None) -> 
     return bytes(generate_latest(collectors))
 
 
-def _families(registry: Registry, measured: Measured, adapters: int | None) -> Iterator[Any]:
+def _families(registry: Registry, measured: Measured, held: Held | None) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     answers = CounterMetricFamily(f"{_PREFIX}_answers", "Answers by outcome.", labels=["outcome"])
@@ -76,5 +90,7 @@ def _families(registry: Registry, measured: Measured, adapters: int | None) -> I
     slots.add_metric(["busy"], sum(node.busy for node in alive))
     slots.add_metric(["free"], sum(max(0, node.slots - node.busy) for node in alive))
     yield slots
-    if adapters is not None:
-        yield GaugeMetricFamily(f"{_PREFIX}_adapters_in_memory", "Adapters in memory.", adapters)
+    if held is not None:
+        yield GaugeMetricFamily(f"{_PREFIX}_adapters_in_memory", "Adapters in memory.", held.adapters)
+        compiled = "Parts of the base and of adapters that OpenVINO has compiled."
+        yield GaugeMetricFamily(f"{_PREFIX}_compiled_parts", compiled, held.compiled)

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from loravit_web.errors import LoraVitError
 from loravit_web.settings.limits import DEFAULTS, Limits, read_limits
-from loravit_web.settings.modes import DemoRules, Executor, HubRoles, Mode, Serving
+from loravit_web.settings.modes import DemoRules, Engine, Executor, HubRoles, Mode, Serving
 from loravit_web.settings.quota import GIB, Quota
 from loravit_web.util.addresses import TrustedProxies, UnusableNetwork
 
@@ -44,6 +44,8 @@ class Settings:
         base: Base to preload: ``embedded`` or the name of a timm model.
         device: Device of answers and training: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto``
             is the first GPU of CUDA if there is one, else the CPU.
+        engine: What computes few images on a CPU: ``torch``, ``openvino``, or the faster one with ``auto``,
+            which is the default of the environment.
         artifact_url: Store of published files instead of a folder in ``home``: a folder, or an address for
             fsspec.
         uploads: Gradio's folder of files that are transferred through the page, or None if unknown.
@@ -71,6 +73,7 @@ class Settings:
     home: Path
     base: str = "embedded"
     device: str = "cpu"
+    engine: Engine = "torch"
     artifact_url: str | None = None
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)
@@ -245,6 +248,7 @@ def read_settings(
         home=home,
         base=environ.get("LORAVIT_BASE") or "embedded",
         device=_device(environ),
+        engine=_engine(environ),
         artifact_url=_address(environ.get("LORAVIT_ARTIFACT_URL")),
         uploads=Path(environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"),
         database=database,
@@ -311,6 +315,14 @@ def _serving(environ: Mapping[str, str]) -> Serving:
         if value == serving:
             return cast(Serving, serving)
     raise SettingsError(f"LORAVIT_SERVING is {value}. Set it to one of {', '.join(get_args(Serving))}.")
+
+
+def _engine(environ: Mapping[str, str]) -> Engine:
+    value = environ.get("LORAVIT_ENGINE", "").strip().lower() or "auto"
+    for engine in get_args(Engine):
+        if value == engine:
+            return cast(Engine, engine)
+    raise SettingsError(f"LORAVIT_ENGINE is {value}. Set it to one of {', '.join(get_args(Engine))}.")
 
 
 def _device(environ: Mapping[str, str]) -> str:

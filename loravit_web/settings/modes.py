@@ -9,6 +9,8 @@ from registry import Role
 
 Mode = Literal["local", "team", "demo"]
 Executor = Literal["local", "workers", "ray"]
+Engine = Literal["auto", "torch", "openvino"]
+"""What computes few images on a CPU: the faster one by measurement, PyTorch, or OpenVINO unmeasured."""
 Serving = Literal["local", "ray"]
 
 

@@ -196,6 +196,20 @@ def test_an_unknown_device_is_refused() -> None:
         read_settings({"LORAVIT_DEVICE": "gpu"})
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch", "openvino"])
+def test_an_engine_can_be_chosen(engine: str) -> None:
+    assert read_settings({"LORAVIT_ENGINE": engine}).engine == engine
+
+
+def test_the_engine_is_measured_unless_one_is_named() -> None:
+    assert read_settings({}).engine == "auto"
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(SettingsError, match="LORAVIT_ENGINE is onnx. Set it to one of auto, torch, openvino"):
+        read_settings({"LORAVIT_ENGINE": "onnx"})
+
+
 def test_on_zero_gpu_the_device_is_the_cpu_unless_another_is_named() -> None:
     assert read_settings({"LORAVIT_DEVICE": "auto", "SPACES_ZERO_GPU": "true"}).device == "cpu"
     assert read_settings({"SPACES_ZERO_GPU": "true", "LORAVIT_DEVICE": "cuda"}).device == "cuda"

@@ -109,7 +109,8 @@ def _first(ops: Any, x: Any, *, axis: int) -> Any:
 
 
 def _constant(ops: Any, tensor: torch.Tensor) -> Any:
-    return ops.constant(np.ascontiguousarray(tensor.detach().float().cpu().numpy()))
+    # OpenVINO keeps constants beside the weights that it lays out, so they share the memory of the base
+    return ops.constant(np.ascontiguousarray(tensor.detach().float().cpu().numpy()), shared_memory=True)
 
 
 def _integers(ops: Any, *values: int) -> Any:

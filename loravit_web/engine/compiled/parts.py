@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.engine.compiled.graph import graph_of, has_graph
 from loravit_web.util.cores import on_all_cores_apart
 
-COMPILED_BUDGET = 256 << 20
+COMPILED_BUDGET = 384 << 20
 """Maximum size of the weights of all compiled parts of a base in bytes."""
 _IDLE_SECONDS = 60.0
 """Time without use after which a part may be evicted for another one.
@@ -137,6 +138,7 @@ class CompiledParts:
         self._base, self._master, self._wins, self._clock = base, master, wins, clock
         self._run_later = run_later or ThreadPoolExecutor(1, "compile").submit
         self._ready: dict[Part, _Ready] = {}
+        self._cuts: dict[tuple[int, int], set[int]] = {}
         self._asked: set[Part] = set()
         self._ordered: set[Part] = set()
         self._refused: set[Part] = set()
@@ -147,6 +149,11 @@ class CompiledParts:
         """Size of the weights of all parts in bytes."""
         with self._lock:
             return sum(ready.nbytes for ready in self._ready.values())
+
+    @property
+    def waiting(self) -> int:
+        """Number of parts that are being compiled or wait for it."""
+        return len(self._ordered)
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -160,8 +167,17 @@ class CompiledParts:
             start: Index of the first block.
             stop: Index after the last block, above ``start``.
         """
-        run = self._run(Part(None, start, stop, rows, side))
-        return None if run is None else lambda tokens: self._trunk_output(run(tokens))
+        runs = self._trunk_runs(rows, side, start, stop)
+
+        def compute(tokens: torch.Tensor) -> TrunkOutput:
+            after: list[torch.Tensor] = []
+            for run in runs:
+                after += run(after[-1] if after else tokens)
+            pooled = self._base.pool(torch.cat(after))
+            by_block = pooled.view(len(after), -1, *pooled.shape[1:])
+            return TrunkOutput(after[-1], by_block.transpose(0, 1))
+
+        return compute if runs else None
 
     def branch(self, adapter: Adapter, rows: int, side: int) -> PartRun | None:
         """Return what runs an adapter's blocks, the last result being what its head reads; or None.
@@ -182,6 +198,21 @@ class CompiledParts:
                 parts -= {part for part in parts if part.adapter is adapter}
             for part in [part for part in self._ready if part.adapter is adapter]:
                 del self._ready[part]
+
+    def _trunk_runs(self, rows: int, side: int, start: int, stop: int) -> list[PartRun]:
+        """Return what runs some frozen blocks one after the other, or nothing if any is missing.
+
+        The trunk is cut where tasks branch off, so that tasks with other first blocks share its parts.
+        """
+        with self._lock:
+            cuts = self._cuts.setdefault((rows, side), set())
+            cuts |= {start, stop}
+            ends = [start, *sorted(cut for cut in cuts if start < cut <= stop)]
+            whole = Part(None, start, stop, rows, side) in self._ready
+        steps = [(start, stop)] if whole else list(pairwise(ends))
+        runs = [self._run(Part(None, first, last, rows, side)) for first, last in steps]
+        found = [run for run in runs if run is not None]
+        return found if len(found) == len(runs) else []
 
     def _run(self, part: Part) -> PartRun | None:
         with self._lock:
@@ -244,11 +275,6 @@ class CompiledParts:
         image = reference_image(self._base.preprocessing(part.side)).expand(part.rows, -1, -1, -1)
         return self._base.advance(self._base.embed(image), 0, part.start)
 
-    def _trunk_output(self, after: Sequence[torch.Tensor]) -> TrunkOutput:
-        pooled = self._base.pool(torch.cat(list(after)))
-        by_block = pooled.view(len(after), -1, *pooled.shape[1:])
-        return TrunkOutput(after[-1], by_block.transpose(0, 1))
-
     def _has_room(self, part: Part) -> bool:
         """Return whether a part fits, after evicting idle ones if needed. The caller holds the lock."""
         return self._freed(self._nbytes(part)) is not None
@@ -273,7 +299,9 @@ class CompiledParts:
 
     def _nbytes(self, part: Part) -> int:
         blocks = self._master.blocks[part.start : part.stop]
-        return sum(p.numel() for block in blocks for p in block.parameters()) * self._base.dtype.itemsize
+        # those of a branch are kept twice: as OpenVINO lays them out, and merged in float32
+        size = self._base.dtype.itemsize + (0 if part.adapter is None else self._master.dtype.itemsize)
+        return size * sum(p.numel() for block in blocks for p in block.parameters())
 
 
 @functools.cache

@@ -96,6 +96,17 @@ def test_every_adapter_gives_its_logits(
     assert trunks == {(0, 1), (1, 2), (2, 3)}
 
 
+def test_tasks_with_other_first_blocks_share_the_parts_of_the_trunk() -> None:
+    part = compiled(engine_of())
+    for _ in range(2):
+        assert part.trunk(1, 32, 0, 2) is None
+    assert part.trunk(1, 32, 0, 2) is not None
+    for _ in range(2):
+        assert part.trunk(1, 32, 0, 3) is None
+    assert part.trunk(1, 32, 0, 3) is not None
+    assert [(one.start, one.stop) for one in part._ready] == [(0, 2), (2, 3)]
+
+
 def test_a_seen_image_is_not_computed_again() -> None:
     engine, image = engine_of(), random_images(1)
     for seed in range(3):
@@ -180,7 +191,7 @@ def test_parts_leave_with_their_adapter() -> None:
 def test_only_parts_that_were_idle_give_way_to_others() -> None:
     now = [0.0]
     base, adapters = shared("plain")
-    block = sum(p.numel() for p in base.blocks[0].parameters()) * 4
+    block = sum(p.numel() for p in base.blocks[0].parameters()) * 8
     found = CompiledParts(
         base,
         base,

@@ -66,6 +66,7 @@ def test_a_running_app_is_ready_and_counts_its_answers(running_app: RunningApp) 
         'loravit_branch_seconds_bucket{le="+Inf"} 2.0',
         'loravit_runs{status="completed"} 1.0',
         "loravit_adapters_in_memory 1.0",
+        "loravit_compiled_parts 0.0",
     ):
         assert line in text.splitlines()
 
