@@ -71,12 +71,19 @@ def run(arguments: list[str]) -> int:
     base = embedded_base()
     figures: list[Figure] = []
     for name in options.dtype or ("float32", "bfloat16"):
-        figures += _figures(base, getattr(torch, name), options)
+        figures += _told(_figures(base, getattr(torch, name), options))
     if options.app:
-        figures += app_figures()
+        figures += _told(app_figures())
     title = f"answers with OpenVINO {installed_version()}, {options.threads} threads"
     save(options.json, title, figures)
     return show(title, figures)
+
+
+def _told(figures: Iterator[Figure]) -> Iterator[Figure]:
+    """Print each figure as soon as it is there, because all of them take minutes."""
+    for figure in figures:
+        print(figure.name, figure.value, figure.note, file=sys.stderr, flush=True)
+        yield figure
 
 
 def _figures(base: Base, dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Figure]:

@@ -114,7 +114,7 @@ def _on_own_blocks(
     tokens = torch.stack([unit.tokens for unit in units])
     pooled = _pooled(units)
     if branch.compiled is not None:
-        logits = adapter.head_of(base, branch.compiled(tokens)[-1], pooled)
+        logits = adapter.head_of(base, branch.compiled(tokens)[-1].to(base.dtype), pooled)
     else:
         blocks = base.fastest_blocks(adapter.config.poolings(base), blocks)
         logits = adapter.logits(base, blocks, tokens, pooled)
