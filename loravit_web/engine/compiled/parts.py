@@ -20,6 +20,7 @@ from loravit_web.adapters.adapter import Adapter, reference_image
 from loravit_web.backbones.base import Base, TrunkOutput
 from loravit_web.engine.compiled.graph import graph_of, has_graph
 from loravit_web.util.cores import on_all_cores_apart
+from loravit_web.util.heap import trim
 
 COMPILED_BUDGET = 384 << 20
 """Maximum size of the weights of all compiled parts of a base in bytes."""
@@ -246,6 +247,9 @@ class CompiledParts:
                 self._refused.add(part)
             elif self._make_room(ready.nbytes):
                 self._ready[part] = ready
+            is_last = not self._ordered
+        if is_last:
+            trim()  # compiling takes three times the weights for a moment
 
     @torch.inference_mode()
     def _checked(self, part: Part) -> PartRun | None:
