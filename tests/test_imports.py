@@ -24,7 +24,7 @@ BELOW = {
     "settings": {"util"},
     "access": {"settings"},
     "images": {"util"},
-    "backbones": {"util"},
+    "backbones": {"images", "util"},
     "datasets": {"images", "settings", "util"},
     "adapters": {"backbones", "images", "util"},
     "engine": {"adapters", "backbones", "util"},

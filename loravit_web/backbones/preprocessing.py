@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from loravit_web.images.whites import Whites, levels_of, scaled
+
 Triple = tuple[float, float, float]
 """One value for each of the three channels."""
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
@@ -27,11 +29,13 @@ class Preprocessing:
         image_size: Side S of the square in pixels.
         mean: Mean of each channel, on a scale of 0 to 1.
         std: Standard deviation of each channel, on a scale of 0 to 1.
+        whites: What becomes white in images of more than 8 bits, or None to scale each one from its own bits.
     """
 
     image_size: int
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
+    whites: Whites | None = None
 
     def __call__(self, images: Sequence[Image.Image], *, mirror: bool = False) -> torch.Tensor:
         """Return a normalized float32 batch (B, 3, S, S) of RGB images of any size.
@@ -43,7 +47,8 @@ class Preprocessing:
         side = self.image_size
         pixels = np.empty((len(images), side, side, 3), dtype=np.uint8)
         for row, image in enumerate(images):
-            pixels[row] = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+            resized = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+            pixels[row] = scaled(resized, levels_of(image), self.whites)
         return self.normalize(pixels[:, :, ::-1] if mirror else pixels)
 
     def normalize(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
@@ -54,7 +59,7 @@ class Preprocessing:
         return tensor.sub_(mean).div_(std)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields by timm's names, as stored in ``task.json``."""
+        """Return the fields by timm's names, and `whites`, as stored in ``task.json``."""
         return {
             "input_size": [3, self.image_size, self.image_size],
             "mean": list(self.mean),
@@ -62,6 +67,7 @@ class Preprocessing:
             "interpolation": "bicubic",
             "crop_pct": 1.0,
             "crop_mode": "squash",
+            **({} if self.whites is None else {"whites": self.whites.as_json()}),
         }
 
     @classmethod
@@ -78,4 +84,4 @@ class Preprocessing:
         mean, std = (tuple(float(v) for v in data[key]) for key in ("mean", "std"))
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError("mean and std need three numbers each, std above 0")
-        return cls(int(height), mean, std)
+        return cls(int(height), mean, std, Whites.from_json(data.get("whites")))

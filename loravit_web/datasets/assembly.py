@@ -15,6 +15,7 @@ from loravit_web.datasets.records import MAX_NAME, ImageDataset, ImageItem, Skip
 from loravit_web.datasets.similar import matched_across_splits
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.datasets.sources.scan import check_classes, sorted_classes
+from loravit_web.images.whites import Whites, whites_of
 from loravit_web.settings.limits import Limits
 from loravit_web.util.labels import several
 from loravit_web.util.text import clean_text, plural
@@ -58,6 +59,7 @@ class Findings:
         warnings: Sentences about what is left out.
         notes: Sentences about what was taken for what.
         from_table: Whether a table names the images and their classes.
+        whites: What becomes white in images of more than 8 bits.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +68,7 @@ class Findings:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     from_table: bool
+    whites: Whites
 
     def check(self, max_classes: int) -> None:
         """Check that a classifier can be trained on the images; see `check_classes`."""
@@ -112,6 +115,7 @@ def find(source: Source, ingested: Sequence[Ingested]) -> Findings:
             *([_per_image(items)] if several(source.plan.labels) and items else []),
         ),
         source.plan.from_table,
+        whites_of(result.levels for result in good if result.levels is not None),
     )
 
 
@@ -159,6 +163,7 @@ def assemble(
         owner=owner,
         labels=source.plan.labels,
         notes=found.notes,
+        whites=found.whites,
     )
 
 

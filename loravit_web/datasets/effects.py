@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from loravit_web.datasets.ingestion import Ingested
 from loravit_web.datasets.layout.plan import Plan
+from loravit_web.datasets.scaling import scaled_notes
 from loravit_web.datasets.similar import similar_warnings
 from loravit_web.util.text import listed, plural
 
@@ -32,7 +33,7 @@ def notes_of(plan: Plan, ingested: Sequence[Ingested], classes: Collection[str])
         *plan.notes,
         *_otherwise_named(ingested),
         *_first_pages(ingested),
-        *_scaled(ingested),
+        *scaled_notes([result.levels for result in ingested if result.levels is not None]),
     )
 
 
@@ -91,13 +92,3 @@ def _first_pages(ingested: Sequence[Ingested]) -> list[str]:
         f"Only the first page of {plural(len(found), 'file')} with several pages is used, such as of "
         f"{found[0]}."
     ]
-
-
-def _scaled(ingested: Sequence[Ingested]) -> list[str]:
-    """Return how deep images are scaled, unless all of them use all bits."""
-    whites = Counter(result.white for result in ingested if result.white is not None)
-    if not whites or set(whites) == {65535.0}:
-        return []
-    found = listed([f"{plural(count, 'image')} from 0 to {white:g}" for white, count in whites.most_common()])
-    alike = "" if len(whites) == 1 else " Brightness cannot be compared between these groups."
-    return [f"Images of more than 8 bits are scaled from the bits that they use: {found}.{alike}"]

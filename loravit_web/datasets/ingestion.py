@@ -15,9 +15,9 @@ from loravit_web.datasets.layout.plan import Placement
 from loravit_web.datasets.records import relative_image_path
 from loravit_web.datasets.sources.archives import MIB
 from loravit_web.datasets.sources.opening import FileUnusableError
-from loravit_web.images.conversion import WHITE
 from loravit_web.images.formats import IMAGE_SUFFIXES, sniffed
 from loravit_web.images.loading import MAX_PIXELS, ImageError, load_described
+from loravit_web.images.whites import Levels, levels_of
 
 # Small images are decoded faster than a job is submitted, so they are processed in batches.
 BATCH_IMAGES = 64
@@ -36,7 +36,7 @@ class Ingested:
         reason: Reason why it was skipped, or an empty string.
         label: Name of its format.
         has_more_pages: Whether it has pages that are not used.
-        white: Value that became white if the image has one channel of more than 8 bits, else None.
+        levels: What became black and white if the image has one channel of more than 8 bits, else None.
         has_few_colors: Whether it has so few colors that it may be a mask; only known of candidates beside
             another one of the same name.
     """
@@ -47,7 +47,7 @@ class Ingested:
     reason: str = ""
     label: str = ""
     has_more_pages: bool = False
-    white: float | None = None
+    levels: Levels | None = None
     has_few_colors: bool = False
 
     @property
@@ -142,7 +142,7 @@ def _store(
         len(content),
         label=sniffed(content[:SNIFFED_BYTES]) or "",
         has_more_pages=header.has_more_pages,
-        white=image.info.get(WHITE),
+        levels=levels_of(image),
         has_few_colors=placement.index in paired and image.getcolors(_FEW_COLORS) is not None,
     )
 

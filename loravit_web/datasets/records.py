@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from loravit_web.datasets.revisions.record import Revision, title_of
+from loravit_web.images.whites import Whites
 from loravit_web.util.labels import Labels, several
 
 Split = Literal["train", "val", "test"]
@@ -80,6 +81,8 @@ class ImageDataset:
         labels: How many labels an image can have.
         notes: What the import took for what, as sentences.
         revision: Its place among the revisions of the same data, or None if it is as it was imported.
+        whites: What becomes white in images of more than 8 bits, or None if an earlier version of the app
+            imported them; each is scaled from its own bits then.
     """
 
     name: str
@@ -94,6 +97,7 @@ class ImageDataset:
     labels: Labels = "one"
     notes: tuple[str, ...] = ()
     revision: Revision | None = None
+    whites: Whites | None = None
 
     @property
     def title(self) -> str:

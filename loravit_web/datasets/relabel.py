@@ -13,7 +13,8 @@ from loravit_web.datasets.records import ImageDataset, ImageItem, Split
 from loravit_web.datasets.revisions.next import Draft
 from loravit_web.datasets.sources.scan import check_classes, clean_class_name, sorted_classes
 from loravit_web.datasets.store import DatasetStore
-from loravit_web.images.loading import load_described
+from loravit_web.images.loading import load_rgb
+from loravit_web.images.whites import levels_of, whites_of
 from loravit_web.util.labels import several
 
 ImageKey = tuple[str, int]
@@ -102,7 +103,7 @@ def with_image(store: DatasetStore, dataset: ImageDataset, image: Path, class_na
     if class_name not in dataset.classes:
         raise UnknownClass(f"The training data has no class “{class_name}”. Choose one of its classes.")
     content = image.read_bytes()
-    load_described(content, max_pixels=store.limits.pixels)
+    levels = levels_of(load_rgb(content, max_pixels=store.limits.pixels))
     digest = hashlib.sha256(content).hexdigest()
     there = next((item for item in dataset.items if item.sha256 == digest), None)
     if there is not None:
@@ -114,4 +115,7 @@ def with_image(store: DatasetStore, dataset: ImageDataset, image: Path, class_na
     added = ImageItem(
         image.name, "train", (dataset.classes.index(class_name),), digest, suffix_of(image.name)
     )
-    return store.derive(dataset, Draft(dataset.classes, [*dataset.items, added]), added={digest: image})
+    draft = Draft(
+        dataset.classes, [*dataset.items, added], added_whites=whites_of([] if levels is None else [levels])
+    )
+    return store.derive(dataset, draft, added={digest: image})

@@ -159,6 +159,7 @@ def _task(base: Base, version: Version, path: Sequence[Part], parts: Sequence[Pa
             directions=f"{PREFIX}novelty.directions",
             threshold=novelty.threshold,
         ),
+        whites=adapter.preprocessing.whites,
     )
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from loravit_web.images.errors import UnreadableImage, UnsupportedImage
+from loravit_web.images.whites import LEVELS, Kind, Levels
 
 _STRIP = 1 << 18
 """Number of pixels that are converted at once."""
@@ -16,9 +17,6 @@ _USUAL_TOPS = (1023.0, 4095.0, 16383.0, 65535.0)
 INTEGER_TOPS = (*_USUAL_TOPS, *(float((1 << bits) - 1) for bits in (18, 20, 24, 28)))
 """Largest values of 10, 12, 14, 16 and more bits. Cameras and scanners store fewer bits in larger values."""
 FLOAT_TOPS = (1.0, 255.0, *_USUAL_TOPS)
-
-WHITE = "white"
-"""Key of the value of a deep image that became white, in the `info` of its RGB image."""
 
 Range = tuple[float, float]
 """Values that become black and white."""
@@ -40,16 +38,18 @@ def reduced_rgb(image: ImageFile, factor: int, depth: int | None = None) -> Imag
     rows = max(1, _STRIP // (width * factor)) * factor
     within = value_range(image, depth) if is_deep(image) else None
     if rows >= height:
-        return _marked(to_rgb(image, within).reduce(factor), within)
+        return _marked(to_rgb(image, within).reduce(factor), image, within)
     rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for top in range(0, height, rows):
         strip = to_rgb(image.crop((0, top, width, min(top + rows, height))), within)
         rgb.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
-    return _marked(rgb, within)
+    return _marked(rgb, image, within)
 
 
-def _marked(rgb: Image.Image, within: Range | None) -> Image.Image:
-    rgb.info = {} if within is None else {WHITE: within[1]}
+def _marked(rgb: Image.Image, image: Image.Image, within: Range | None) -> Image.Image:
+    """Return an RGB image with the levels of the deep image that it was made of, if it was."""
+    kind: Kind = "decimal" if image.mode == "F" else "integer"
+    rgb.info = {} if within is None else {LEVELS: Levels(kind, *within)}
     return rgb
 
 
@@ -61,7 +61,8 @@ def is_deep(image: Image.Image) -> bool:
 def to_rgb(image: Image.Image, within: Range | None = None) -> Image.Image:
     """Return any Pillow image as a new RGB image without metadata.
 
-    Transparency is put on white. Deep images are scaled from their range; see `value_range`.
+    Transparency is put on white. Deep images are scaled from their range; see `value_range`. Their levels are
+    in `info`.
 
     Args:
         image: Image of any mode.
@@ -72,8 +73,9 @@ def to_rgb(image: Image.Image, within: Range | None = None) -> Image.Image:
         UnreadableImage: If values are not finite.
     """
     if is_deep(image):
-        rgb = _gray(image, within or value_range(image)).convert("RGB")
-    elif image.has_transparency_data:
+        within = within or value_range(image)
+        return _marked(_gray(image, within).convert("RGB"), image, within)
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")
         rgb = Image.new("RGB", image.size, (255, 255, 255))
         rgb.paste(rgba, mask=rgba.getchannel("A"))

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from loravit_web.errors import LoraVitError
+from loravit_web.images.whites import Whites
 from loravit_web.util.labels import LABELS, Labels
 
 EXPORT_FILE = "export.json"
@@ -125,6 +126,7 @@ class ExportedTask:
         inputs: Inputs of the last graph.
         head: How logits are computed.
         novelty: How unlike images are told, or None.
+        whites: What becomes white in images of more than 8 bits, or None to scale each from its own bits.
     """
 
     task: str
@@ -145,6 +147,7 @@ class ExportedTask:
     inputs: Mapping[str, Input]
     head: Head
     novelty: Novelty | None
+    whites: Whites | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,7 @@ def _task(document: Mapping[str, Any]) -> ExportedTask:
             str(head["bias"]),
         ),
         novelty=None if novelty is None else _novelty(novelty),
+        whites=Whites.from_json(document.get("whites")),
     )
 
 

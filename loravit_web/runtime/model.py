@@ -14,6 +14,7 @@ from PIL import Image
 
 from loravit_web.errors import LoraVitError
 from loravit_web.images.loading import load_rgb
+from loravit_web.images.whites import levels_of, scaled
 from loravit_web.runtime.answers import ExportedAnswer, answer_of
 from loravit_web.runtime.layout import (
     Export,
@@ -123,7 +124,7 @@ class ExportedModel:
         shared: dict[tuple[Any, ...], Any] = {}
         answers = []
         for task in chosen:
-            key = (task.image_size, task.mean, task.std)
+            key = (task.image_size, task.mean, task.std, task.whites)
             if key not in shared:
                 shared[key] = (preprocessed(rgb, task), {})
             pixels, cache = shared[key]
@@ -238,7 +239,8 @@ def load(folder: str | Path, *, threads: int | None = None) -> ExportedModel:
 def preprocessed(image: Image.Image, task: ExportedTask) -> Array:
     """Return an RGB image of any size as normalized float32 pixels (1, 3, S, S), as the app does."""
     side = task.image_size
-    pixels = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
+    resized = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+    pixels = scaled(resized, levels_of(image), task.whites).astype(np.float32)
     mean, std = (np.array(values, dtype=np.float32) * np.float32(255) for values in (task.mean, task.std))
     return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1)[None])
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from loravit_web.backbones import Base
+from loravit_web.backbones import Base, Preprocessing
 from loravit_web.datasets.pool.record import PoolImage
 from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.datasets.pool.useful import Values, most_useful
@@ -120,6 +120,7 @@ def _ranked(
 ) -> dict[str, Any]:
     """Return answers by hash, the most useful image first."""
     engine = predictor.engines.get(version.base.name, version.base.weights_sha256)
+    preprocessing = engine.ensure(version.ref).preprocessing
     answered: dict[str, _Answered] = {}
     unread = [one.sha256 for one in images[MOST_RANKED:]]
     for number, one in enumerate(images[:MOST_RANKED], start=1):
@@ -129,7 +130,7 @@ def _ranked(
             unread.append(one.sha256)
             continue
         answer = predictor.ranked(image, version.ref)
-        features = _features(engine.master, [image], version.image_size)[0]
+        features = _features(engine.master, [image], preprocessing)[0]
         answered[one.sha256] = _Answered(_document(answer), features)
         progress(number / len(images), f"Answered {number} of {len(images)} images")
     hashes = list(answered)
@@ -143,11 +144,10 @@ def _ranked(
     }
 
 
-def _features(base: Base, images: Sequence[Any], image_size: int) -> Values:
+def _features(base: Base, images: Sequence[Any], preprocessing: Preprocessing) -> Values:
     """Return what the last block of the frozen base makes of images, float64 (N, F)."""
     with torch.inference_mode():
-        pixels = base.preprocessing(image_size)(images)
-        pooled = base.trunk(base.embed(pixels), 0, base.depth).pooled[:, -1]
+        pooled = base.trunk(base.embed(preprocessing(images)), 0, base.depth).pooled[:, -1]
     values: Values = pooled.flatten(1).double().cpu().numpy()
     return values
 

@@ -14,6 +14,7 @@ from PIL import Image
 from loravit_web.adapters.files.thumbnail import MAX_IMAGES
 from loravit_web.datasets import ImageDataset, ImageItem, strata, stratified_split, stratified_subset
 from loravit_web.images.loading import load_stored
+from loravit_web.images.whites import Whites
 from loravit_web.training.objective import objective_of
 from loravit_web.training.recipe import Recipe
 from loravit_web.util.labels import Labels, several
@@ -45,6 +46,7 @@ class TrainingData:
         validation: Images that choose the best epoch.
         test: Images for the final evaluation; may be empty.
         available: Number of training and validation images of the dataset, before a subset was taken.
+        whites: What becomes white in images of more than 8 bits, or None if each is scaled from its own bits.
     """
 
     class_names: tuple[str, ...]
@@ -52,6 +54,7 @@ class TrainingData:
     validation: Split
     test: Split
     available: int
+    whites: Whites | None = None
 
     @property
     def labels(self) -> Labels:
@@ -96,6 +99,7 @@ def split_data(dataset: ImageDataset, recipe: Recipe) -> TrainingData:
         validation=_split(dataset, validation),
         test=_split(dataset, dataset.select("test")),
         available=available,
+        whites=None if dataset.whites is None or dataset.whites.is_empty else dataset.whites,
     )
 
 

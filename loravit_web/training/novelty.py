@@ -19,6 +19,7 @@ from loravit_web.adapters.readout import Readout, Tap, read
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.images.loading import load_stored
+from loravit_web.images.whites import scaled_image
 
 VARIANCE = 0.95
 """Fraction of the variance that the directions keep."""
@@ -93,7 +94,8 @@ def altered_pooled(
     parts = [torch.empty(0, stop, len(base.parts), base.embed_dim)]
     with torch.inference_mode():
         for start in range(0, len(chosen), _BATCH):
-            images = [load_stored(path) for path in chosen[start : start + _BATCH]]
+            loaded = (load_stored(path) for path in chosen[start : start + _BATCH])
+            images = [scaled_image(image, preprocessing.whites) for image in loaded]
             pixels = preprocessing([altered(image, rng) for image in images for _ in range(2)])
             parts.append(base.trunk(base.embed(pixels), 0, stop).pooled.cpu())
     return torch.cat(parts).clone()

@@ -155,7 +155,7 @@ class _Training:
         self.earlier = 0.0 if resumed is None else resumed.state.seconds
         self.curve = {} if resumed is None else resumed.state.curve
         self.base = base.cast(dtype if resumed is None else resumed.dtype)
-        self.preprocessing = base.preprocessing(recipe.image_size)
+        self.preprocessing = replace(base.preprocessing(recipe.image_size), whites=data.whites)
         self.first_block = base.depth - recipe.adapter.adapted_blocks(base.depth)
         self.meter = WorkMeter(work_of(data, recipe).passes(self.first_block, base.depth), reporter)
         self.loop: TrainingLoop | None = None
@@ -316,6 +316,7 @@ class _Training:
             "recipe": self.recipe.as_json(),
             "base": self.master.weights_sha256,
             "files": [path.name for split in (self.data.train, self.data.validation) for path in split.paths],
+            **({} if self.data.whites is None else {"whites": self.data.whites.as_json()}),
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

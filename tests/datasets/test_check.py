@@ -110,7 +110,7 @@ def test_pages_bits_and_misleading_names_are_told(tmp_path: Path) -> None:
     assert found["warnings"] == [
         "1 file of “b” was read by content, not by name: b/photo is a PNG file.",
         "Only the first page of 3 files with several pages is used, such as of b/0.tif.",
-        "Images of more than 8 bits are scaled from the bits that they use: 3 images from 0 to 1023.",
+        "Images of more than 8 bits are scaled from 0 to 1023: 3 images.",
     ]
 
 

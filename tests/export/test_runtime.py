@@ -21,7 +21,8 @@ from loravit_web.adapters.labels import READINGS
 from loravit_web.backbones import Base
 from loravit_web.export.folder import export_onnx
 from loravit_web.export.merged import config
-from loravit_web.images.loading import UnreadableImage
+from loravit_web.images.loading import UnreadableImage, load_rgb
+from loravit_web.images.whites import Whites
 from loravit_web.runtime import ExportDamaged, ExportedModel, UnknownExportedTask
 from loravit_web.runtime.answers import NonFiniteAnswer, answer_of
 from loravit_web.runtime.model import preprocessed
@@ -212,3 +213,17 @@ def test_tensors_are_read_as_safetensors_writes_them(dtype: torch.dtype) -> None
 def test_a_damaged_safetensors_file_is_refused(data: bytes) -> None:
     with pytest.raises(ExportDamaged, match="is damaged, or is not a safetensors file"):
         read_tensors(data, "file")
+
+
+def test_an_image_of_more_bits_is_as_bright_as_in_the_app(
+    base: Base, export: ExportTasks, tmp_path: Path
+) -> None:
+    plain = random_adapter(base)
+    camera = replace(plain, preprocessing=replace(plain.preprocessing, whites=Whites(integer=4095.0)))
+    model = export(base, plain, camera)
+    Image.fromarray(np.arange(0, 900, 18, dtype=np.uint16).reshape(5, 10)).save(tmp_path / "deep.png")
+    image = load_rgb(tmp_path / "deep.png")
+    for task, adapter in zip(model.tasks, (plain, camera), strict=True):
+        assert np.array_equal(preprocessed(image, task), adapter.preprocessing([image]).numpy())
+    own, scaled = model.classify(tmp_path / "deep.png")
+    assert own.labels != scaled.labels

@@ -14,12 +14,13 @@ from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
 from loravit_web.images import iso
-from loravit_web.images.conversion import WHITE, value_range
+from loravit_web.images.conversion import value_range
 from loravit_web.images.errors import ImageError, ImageTooComplex, UnreadableImage, UnsupportedImage
 from loravit_web.images.formats import sniffed
 from loravit_web.images.iso import brand_of, iso_header
 from loravit_web.images.loading import load_described, load_rgb
 from loravit_web.images.tiff import tiff_header
+from loravit_web.images.whites import Levels, levels_of
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 
@@ -76,7 +77,7 @@ def test_fewer_bits_in_sixteen_are_scaled_to_the_bits_that_are_used(top: int, fo
     values = np.linspace(0, top, 64, dtype=np.uint16).reshape(8, 8)
     image = load_rgb(encoded(Image.fromarray(values), format))
     assert np.array_equal(np.asarray(image)[..., 0], np.rint(values * (255 / top)))
-    assert image.info[WHITE] == top
+    assert levels_of(image) == Levels("integer", 0, top)
 
 
 def test_all_strips_of_a_large_deep_image_have_one_range() -> None:

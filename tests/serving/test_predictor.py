@@ -21,6 +21,8 @@ from loravit_web.backbones import Base
 from loravit_web.backbones.loading import BaseUnavailable
 from loravit_web.catalog.publishing import Origin, publish
 from loravit_web.engine import EnginePool, MultiLoRAViT
+from loravit_web.images.loading import load_rgb
+from loravit_web.images.whites import Whites
 from loravit_web.serving.predictor import MAX_TASKS, Predictor, TooManyTasks
 from loravit_web.serving.stored import stored_adapters
 from registry import NewBase, Registry, Thresholds, Version
@@ -590,3 +592,24 @@ def test_a_task_that_fails_during_the_computation_does_not_affect_others(
         ("pets", "The files are gone."),
         ("birds@1", None),
     ]
+
+
+def test_tasks_with_different_whites_do_not_share_what_is_computed_for_an_image(
+    published: Publish, predictor: Predictor, base: Base, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).integers(0, 900, (40, 56), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    image = load_rgb(tmp_path / "deep.png")
+    plain = random_adapter(base, classes=CLASSES)
+    adapters = {"own": plain}
+    for slug, white in {"camera": 4095.0, "scanner": 65535.0}.items():
+        preprocessing = replace(plain.preprocessing, whites=Whites(integer=white))
+        adapters[slug] = replace(plain, preprocessing=preprocessing)
+    for slug, adapter in adapters.items():
+        published(slug, adapter=adapter)
+    for _ in range(2):  # computed, then from the caches
+        answer = predictor.classify(image, list(adapters))
+        for result, adapter in zip(answer.results, adapters.values(), strict=True):
+            found = {one.label: one.score for one in result.labels}
+            assert found == pytest.approx(expected_scores(base, image, adapter), abs=1e-5)
+    assert len({result.labels[0].score for result in answer.results}) == 3

@@ -22,6 +22,7 @@ from loravit_web.adapters.readout import readout_text
 from loravit_web.backbones.base import Base
 from loravit_web.backbones.embedded import REQUIREMENT
 from loravit_web.backbones.loading import EMBEDDED
+from loravit_web.backbones.preprocessing import Preprocessing
 from loravit_web.backbones.timm_import import import_timm
 from loravit_web.util.labels import several
 
@@ -306,6 +307,7 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
         f"Images are RGB, resized (not cropped) to {side} × {side} pixels with bicubic interpolation, and "
         f"normalized with mean {list(preprocessing.mean)} and standard deviation {list(preprocessing.std)}. "
         f"Divide the logits by {adapter.temperature:.4f} before the {function}."
+        f"{_brightness(preprocessing)}"
     )
     peft = (
         "With PEFT and timm:\n\n"
@@ -321,6 +323,16 @@ def _use(adapter: Adapter, base: Base, facts: BaseFacts, name: str) -> str:
             f"{readout_text(adapter.config.taps)}), so its answers differ and its accuracy is usually lower."
         )
     return f"{own}\n\n{peft}\n\n{pixels}"
+
+
+def _brightness(preprocessing: Preprocessing) -> str:
+    """Return how images of more than 8 bits are scaled, with a space before, if any were trained on."""
+    whites = preprocessing.whites
+    known = [] if whites is None else [white for white in (whites.integer, whites.decimal) if white]
+    if not known:
+        return ""
+    values = " (or, with decimal values, ".join(f"{white:g}" for white in known) + ")" * (len(known) - 1)
+    return f" Images of more than 8 bits become 8 bits first, from 0 to {values}."
 
 
 def _answer_code(adapter: Adapter, name: str) -> str:

@@ -33,7 +33,9 @@ from loravit_web.util.text import clean_text
 
 SCHEMAS: Mapping[Labels, int] = {"one": 2, "many": 3}
 """Version of the format by the number of labels; a reader of version 2 would take several labels for one."""
-READABLE_VERSIONS = (1, 2, 3)
+WHITES_SCHEMA = 4
+"""Version of the format with `Preprocessing.whites`; earlier readers would scale images by their own bits."""
+READABLE_VERSIONS = (1, 2, 3, 4)
 """Format versions that can be read. Version 1 has no readouts."""
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -48,6 +50,8 @@ TEMPERATURES = (1e-3, 1e3)
 """Range of temperatures. Outside it, differences between logits vanish or dominate."""
 MIN_STD = 1e-3
 MAX_LOGIT = 1e30
+MAX_WHITE = 3.5e38
+"""Largest value of a pixel, a 32-bit float."""
 _SHOWN = 40
 PREFIX = "base_model.model."
 """Prefix of the names of tensors in the weights file, as PEFT writes them."""
@@ -92,7 +96,7 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         **fields,
     }
     task = {
-        "schema_version": SCHEMAS[adapter.config.labels],
+        "schema_version": _schema(adapter),
         "name": name,
         "title": title,
         "adapter": adapter.config.as_json(),
@@ -112,6 +116,11 @@ def to_files(adapter: Adapter, base: Base, *, name: str, title: str) -> dict[str
         "training": dict(adapter.summary),
     }
     return {CONFIG_FILE: _json(config), WEIGHTS_FILE: weights, TASK_FILE: _json(task)}
+
+
+def _schema(adapter: Adapter) -> int:
+    """Return the lowest version of the format whose readers use an adapter as it was trained."""
+    return SCHEMAS[adapter.config.labels] if adapter.preprocessing.whites is None else WHITES_SCHEMA
 
 
 def base_of(files: Mapping[str, bytes]) -> tuple[str, str]:
@@ -215,6 +224,8 @@ def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
     number("crop_pct", fields.get("crop_pct"), 1, 1)
     numbers("mean", fields["mean"], 3, -10, 10)
     numbers("std", fields["std"], 3, MIN_STD, 10)
+    for white in (fields.get("whites") or {}).values():
+        number("whites", 0 if white is None else white, 0, MAX_WHITE)
     return Preprocessing.from_json(fields)
 
 

@@ -9,6 +9,7 @@ from loravit_web.datasets.assembly import Findings
 from loravit_web.datasets.errors import DatasetError, TooManyImages
 from loravit_web.datasets.records import ImageDataset, Skipped
 from loravit_web.datasets.revisions.next import Draft
+from loravit_web.datasets.scaling import without_scaling
 from loravit_web.datasets.similar import key_of
 from loravit_web.datasets.sources.opening import Source
 from loravit_web.datasets.sources.scan import check_classes, sorted_classes
@@ -118,5 +119,6 @@ def joined(dataset: ImageDataset, found: Findings, max_classes: int) -> Draft:
         items,
         skipped=tuple(sorted(skipped, key=lambda entry: entry.path)),
         warnings=found.warnings,
-        notes=found.notes,
+        notes=tuple(without_scaling(found.notes)),
+        added_whites=found.whites,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from loravit_web.datasets.assembly import overlap_warnings
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of
 from loravit_web.datasets.revisions.record import Placed, Revision, counted_changes
+from loravit_web.datasets.scaling import revised_notes, without_scaling
+from loravit_web.images.whites import NO_WHITES, Whites
 
 _LINEAGE = re.compile(r" \(\d+ (?:changed from|added to) [0-9a-f]{8}\)$")
 """End of a name in which earlier versions of the app recorded a correction."""
@@ -25,6 +27,7 @@ class Draft:
         skipped: Files that were not added.
         warnings: Warnings about the additions, as sentences.
         notes: What the additions were taken for, as sentences.
+        added_whites: What would become white in the additions alone.
     """
 
     classes: Sequence[str]
@@ -33,6 +36,7 @@ class Draft:
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    added_whites: Whites = NO_WHITES
 
 
 def next_revision(dataset: ImageDataset, draft: Draft, number: int, owner: str | None) -> ImageDataset:
@@ -47,6 +51,9 @@ def next_revision(dataset: ImageDataset, draft: Draft, number: int, owner: str |
     classes, items = tuple(draft.classes), tuple(draft.items)
     after = [(item.split, item.sha256, tuple(classes[label] for label in item.labels)) for item in items]
     added, left_out, moved = counted_changes(_placed(dataset), after, draft.names)
+    whites = None if dataset.whites is None else dataset.whites.joined(draft.added_whites)
+    scaling = revised_notes(dataset.whites, draft.added_whites, whites)
+    notes = (*draft.notes, *(without_scaling(dataset.notes) if scaling else dataset.notes))
     known = dataset.revision
     merged = {old for old, new in draft.names.items() if new in dataset.classes or _is_shared(draft, new)}
     revision = Revision(
@@ -66,10 +73,11 @@ def next_revision(dataset: ImageDataset, draft: Draft, number: int, owner: str |
         items=items,
         skipped=draft.skipped,
         warnings=tuple(dict.fromkeys([*draft.warnings, *overlap_warnings(items)])),
-        notes=tuple(dict.fromkeys([*draft.notes, *dataset.notes])),
+        notes=tuple(dict.fromkeys([*scaling, *notes])),
         fingerprint=fingerprint_of(classes, items, owner, dataset.labels),
         owner=owner,
         revision=revision,
+        whites=whites,
     )
 
 

@@ -13,11 +13,17 @@ from loravit_web.datasets.errors import DatasetDamaged
 from loravit_web.datasets.records import ImageDataset, ImageItem, Skipped, fingerprint_of, stored_labels
 from loravit_web.datasets.revisions.record import Revision
 from loravit_web.datasets.stored.uploaders import read_uploader
+from loravit_web.images.whites import Whites
 from loravit_web.util.labels import LABELS, Labels, several
 
 MANIFEST = "manifest.json"
 SCHEMAS: Mapping[Labels, int] = {"one": 1, "many": 2}
 """Version of the format by the number of labels; earlier versions of the app read the first one alone."""
+WHITES_SCHEMA = 3
+"""Version of the format of datasets with images of more than 8 bits.
+
+Earlier versions of the app would scale each image from its own bits.
+"""
 
 
 def write_manifest(dataset: ImageDataset, folder: Path) -> None:
@@ -27,7 +33,7 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
         OSError: If the file cannot be written.
     """
     document = {
-        "schema": SCHEMAS[dataset.labels],
+        "schema": _schema(dataset),
         "name": dataset.name,
         "source_kind": dataset.source_kind,
         "fingerprint": dataset.fingerprint,
@@ -41,6 +47,7 @@ def write_manifest(dataset: ImageDataset, folder: Path) -> None:
         "labels": dataset.labels,
         "notes": dataset.notes,
         "revision": None if dataset.revision is None else dataset.revision.as_json(),
+        "whites": None if dataset.whites is None else dataset.whites.as_json(),
     }
     temporary = folder / f".{MANIFEST}.{uuid4().hex}.tmp"
     with temporary.open("x", encoding="ascii") as stream:
@@ -77,14 +84,19 @@ def read_manifest(folder: Path, fingerprint: str) -> ImageDataset:
             labels=labels,
             notes=tuple(document.get("notes", ())),
             revision=Revision.from_json(document.get("revision")),
+            whites=Whites.from_json(document.get("whites")),
         )
-        known = labels in LABELS and document["schema"] == SCHEMAS[labels]
+        known = labels in LABELS and document["schema"] in (SCHEMAS[labels], WHITES_SCHEMA)
         actual = fingerprint_of(dataset.classes, dataset.items, dataset.owner, labels)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error
     if not known or actual != fingerprint:
         raise damaged
     return dataset
+
+
+def _schema(dataset: ImageDataset) -> int:
+    return SCHEMAS[dataset.labels] if dataset.whites is None or dataset.whites.is_empty else WHITES_SCHEMA
 
 
 def _item(fields: list[Any], labels: Labels) -> ImageItem:

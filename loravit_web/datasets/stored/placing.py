@@ -35,7 +35,8 @@ def move_into_place(
 ) -> ImageDataset:
     """Move an import to the folder of its fingerprint, beside its own, and return the stored dataset.
 
-    If the same images are already there, only the names of the import are added, unless an image is missing.
+    If the same images are already there, only the names of the import are added, unless an image is missing,
+    and what becomes white in them, if an earlier version of the app imported them.
 
     Args:
         dataset: The import.
@@ -59,7 +60,7 @@ def move_into_place(
         if error.errno not in _ALREADY_THERE:
             raise
         try:
-            return _import_again(dataset.fingerprint, final, record, uploader)
+            return _import_again(dataset, final, record, uploader)
         except DatasetDamaged:
             _replace_damaged(final, temp)
     sync_folder(final.parent)
@@ -67,9 +68,12 @@ def move_into_place(
 
 
 def _import_again(
-    fingerprint: str, final: Path, record: ImportRecord, uploader: Uploader | None
+    dataset: ImageDataset, final: Path, record: ImportRecord, uploader: Uploader | None
 ) -> ImageDataset:
-    known = read_complete(final, fingerprint)
+    known = read_complete(final, dataset.fingerprint)
+    if known.whites is None and dataset.whites is not None:
+        known = replace(known, whites=dataset.whites)
+        write_manifest(known, final)
     own = read_import(final, record.importer)
     if own is not None and record.revision is None:  # the images of a revision, imported from an export
         record = replace(record, revision=own.revision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from loravit_web.adapters.files.format import (
 from loravit_web.adapters.interface import AdapterMismatch
 from loravit_web.backbones import Base
 from loravit_web.errors import LoraVitError
+from loravit_web.images.whites import Whites
 from tests.adapters.makers import random_adapter, random_images, with_document, with_tensors
 from tests.conftest import tiny_base
 
@@ -232,7 +234,7 @@ DAMAGES: dict[str, tuple[Callable[[Files, Base], Files], type[LoraVitError], str
         AdapterFormatError,
         "The adapter does not compute the reference logits stored with it, so it was not loaded",
     ),
-    "another format": (document(TASK_FILE, schema_version=4), AdapterFormatError, "version 4, .* up to 3"),
+    "another format": (document(TASK_FILE, schema_version=5), AdapterFormatError, "version 5, .* up to 4"),
     "an altered alpha": (
         document(CONFIG_FILE, lora_alpha=12),
         AdapterFormatError,
@@ -403,3 +405,14 @@ def test_any_value_in_a_document_is_read_or_rejected_without_a_crash(
 @functools.cache
 def _expected_logits() -> torch.Tensor:
     return logits(shared_base(), from_files(shared_files(), shared_base()))
+
+
+def test_a_task_with_images_of_more_bits_says_what_becomes_white(base: Base, files: Files) -> None:
+    whites = Whites(integer=4095.0)
+    plain = random_adapter(base)
+    adapter = replace(plain, preprocessing=replace(plain.preprocessing, whites=whites))
+    stored = to_files(adapter, base, name="pets", title="Pets")
+    assert from_files(stored, base).preprocessing == adapter.preprocessing
+    assert json.loads(stored[TASK_FILE])["schema_version"] == 4
+    without = json.loads(files[TASK_FILE])
+    assert without["schema_version"] == 2 and "whites" not in without["preprocessing"]
