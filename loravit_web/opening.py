@@ -11,6 +11,7 @@ from loravit_web.backbones.timm_import import import_timm
 from loravit_web.service import Service
 from loravit_web.serving.answerer import Answerer
 from loravit_web.settings.environment import Settings
+from loravit_web.settings.temporary import check_temporary_folder
 from loravit_web.util.console import progress_printer
 from loravit_web.util.cores import gather_cores, release_cores
 from loravit_web.util.heap import resume_collection
@@ -23,9 +24,11 @@ def open_app(settings: Settings) -> App:
     """Load the base and every adapter, start to watch the queue, and build the page.
 
     Raises:
-        LoraVitError: If the base or the data folder cannot be used.
+        LoraVitError: If the base, the data folder or the folder for temporary files cannot be used.
         RegistryError: If the registry cannot be used.
     """
+    if settings.uploads is not None:
+        check_temporary_folder(settings.uploads)  # before the base is loaded, which takes seconds
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     with ExitStack() as unless_opened:
         gather_cores()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from loravit_web import opening
 from loravit_web.errors import LoraVitError
 from loravit_web.service import Service
 from loravit_web.settings.environment import Settings
+from loravit_web.settings.temporary import TemporaryFolderUnusable
 from loravit_web.util import cores
 from loravit_web.util.heap import pause_collection
 from tests.conftest import tiny_service
@@ -33,6 +35,18 @@ def test_an_opened_app_has_its_base_and_its_page(settings: Settings) -> None:
     assert app.service._base is not None
     assert app.demo.fns
     app.close()
+
+
+def test_a_folder_for_temporary_files_that_belongs_to_others_is_told_before_anything_is_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def opened(_settings: Settings, **_parts: object) -> Service:
+        raise AssertionError("The service was opened.")
+
+    monkeypatch.setattr(opening, "Service", opened)
+    (tmp_path / "gradio").write_text("a file cannot be written into, even by root")
+    with pytest.raises(TemporaryFolderUnusable, match="cannot be written .*Set GRADIO_TEMP_DIR to a folder"):
+        opening.open_app(replace(settings, uploads=tmp_path / "gradio" / "files"))
 
 
 def test_the_garbage_collector_is_paused_until_the_app_is_opened(settings: Settings) -> None:

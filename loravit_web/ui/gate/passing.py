@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from loravit_web.errors import LoraVitError
+from loravit_web.settings.temporary import unusable
 
 PREFIX, LOCK, ARRIVING = "loravit-", ".lock", "arriving"
 MIB = 1 << 20
@@ -33,10 +34,6 @@ _COUNT_EVERY, _COUNTING_SHARE = 1.0, 0.02
 
 class NoRoom(LoraVitError):
     """The limit on temporary files is reached."""
-
-
-class TemporaryFolderUnusable(LoraVitError):
-    """A folder of temporary files that the app cannot use."""
 
 
 @dataclass
@@ -90,7 +87,7 @@ class PassingFiles:
             self.folder.mkdir(mode=0o700)
         except OSError as error:
             self._alive.release()
-            raise _unusable(parent, error) from error
+            raise unusable(parent, error) from error
         self._lock = threading.Lock()
         self._uploads: dict[Path, _Upload] = {}  # in the order in which they arrived
         self._arrivals: list[Path] = []  # empty folders, for the next uploads
@@ -271,14 +268,6 @@ class PassingFiles:
         self._totals[upload.source] -= upload.size
         if not self._totals[upload.source]:
             del self._totals[upload.source]
-
-
-def _unusable(parent: Path, error: OSError) -> TemporaryFolderUnusable:
-    reason = (error.strerror or "unknown reason").lower()
-    return TemporaryFolderUnusable(
-        f"The folder for temporary files, {parent}, cannot be written ({reason}). Set GRADIO_TEMP_DIR to a "
-        "folder of your own."
-    )
 
 
 def remove_left(parent: Path) -> int:

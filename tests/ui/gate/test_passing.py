@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from loravit_web.settings.temporary import TemporaryFolderUnusable
 from loravit_web.ui.gate.passing import (
     LOCK,
     NoRoom,
     PassingFiles,
-    TemporaryFolderUnusable,
     remove_left,
 )
 
