@@ -15,6 +15,7 @@ from loravit_web.cli.shell import (
     AsJson,
     Document,
     current_settings,
+    note,
     open_registry,
     open_service,
     output,
@@ -183,14 +184,22 @@ def _changing() -> Iterator[tuple[PoolActions, PoolStore]]:
 
 
 def _doubted(registry: Registry, stored: DatasetStore, task: str) -> list[Doubted]:
-    """Return the suspects in the training data of a task; none if the data is not here."""
-    from loravit_web.datasets.errors import DatasetNotFound
+    """Return the suspects in the training data of a task; none if the data is not here.
+
+    A note tells if they cannot be read, because the images of the pool are shown anyway.
+    """
+    from loravit_web.datasets.errors import DatasetDamaged, DatasetNotFound
     from loravit_web.runs.suspects import doubted_of_task
     from loravit_web.runs.taught import NotTrainedHere
+    from loravit_web.training.files.suspects import SuspectsDamaged
+    from registry import RegistryError
 
     try:
         return doubted_of_task(registry, stored, task)
     except (NotTrainedHere, DatasetNotFound):
+        return []
+    except (SuspectsDamaged, DatasetDamaged, RegistryError) as error:
+        note(error.in_public)
         return []
 
 

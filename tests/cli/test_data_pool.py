@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loravit_web.cli.data_pool import _doubted_lines
+from loravit_web.cli.main import main
 from loravit_web.datasets import ImageItem
 from loravit_web.runs.suspects import Doubted
-from tests.cli.conftest import Json, Text
+from loravit_web.training.files.suspects import SUSPECTS
+from tests.cli.conftest import Json, Text, open_home
 from tests.conftest import make_colours
 
 
@@ -55,6 +58,19 @@ def test_labels_of_the_data_that_look_wrong_are_named_below_the_images() -> None
         "2 labels of the training data look wrong. Look at the images first:",
         "  cat/0.png: “cat”, probably “dog” (98%)",
     ]
+
+
+def test_a_damaged_list_of_suspects_is_told_beside_the_images(
+    trained: dict[str, Any], images: Path, run_json: Json, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_json("data", "pool", "add", "colours", str(images))
+    with open_home(home) as registry:
+        registry.run_files.put(trained["run"], SUSPECTS, b"{")
+    capsys.readouterr()
+    assert main(["data", "pool", "next", "colours", "--most", "2", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)) == 2
+    assert "note: The suspicious labels of the run cannot be read" in printed.err
 
 
 def test_the_pool_of_a_deleted_adapter_goes_with_it(

@@ -21,6 +21,7 @@ from loravit_web.runs.suspects import doubted_of_task
 from loravit_web.runs.taught import taught_dataset
 from loravit_web.service import Service
 from loravit_web.serving.pool_ranking import Suggested, suggestions
+from loravit_web.training.files.suspects import SuspectsDamaged
 from loravit_web.ui.kit.errors import told
 from loravit_web.ui.kit.events import EACH, QUEUED, QUIET, Data, Updates
 from loravit_web.ui.kit.markup import line
@@ -34,6 +35,7 @@ from loravit_web.ui.templates import render
 from loravit_web.util.cancellation import raise_if_cancelled
 from loravit_web.util.files import write_atomic
 from loravit_web.visibility import Seen
+from registry import RegistryError
 
 NEXT = 20
 """Number of images that are shown at once."""
@@ -124,6 +126,14 @@ class PoolPanel:
             self.join: gr.Button(text, visible=summary.confirmed > 0),
             self.delete: gr.Button(visible=summary.images > 0),
         }
+
+
+def suspects_said(seen: Seen, task: str) -> str:
+    """Return what is told about suspects of a task; images of the pool are shown even if that is an error."""
+    try:
+        return suspects_text(len(doubted_of_task(seen.registry, seen.datasets, task)))
+    except (SuspectsDamaged, RegistryError) as error:
+        return error.in_public
 
 
 def suspects_text(count: int) -> str:
@@ -279,10 +289,10 @@ def _look(service: Service, panel: PoolPanel, presence: Presence) -> None:
         seen, slug = seen_by(service, request), _chosen(task)
         seen.visitor.must("train")
         dataset, version = taught_dataset(seen.registry, seen.datasets, slug)
-        wrong = len(doubted_of_task(seen.registry, seen.datasets, slug))
+        said = suspects_said(seen, slug)
         found = suggestions(seen.predictor, version, seen.pools, most=NEXT, progress=tell)
         review = review_html(seen, slug, dataset, found)
-        return panel.shown(seen, slug, review=review, said=suspects_text(wrong))
+        return panel.shown(seen, slug, review=review, said=said)
 
     panel.show.click(
         look,

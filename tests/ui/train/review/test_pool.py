@@ -13,9 +13,12 @@ import pytest
 from loravit_web.access.rights import LOCAL, NotAllowed, member
 from loravit_web.actions import Actions
 from loravit_web.datasets.pool.source import open_images
+from loravit_web.runs.suspects import Doubted
 from loravit_web.runs.taught import taught_dataset
 from loravit_web.serving.pool_ranking import suggestions
+from loravit_web.training.files.suspects import SuspectsDamaged
 from loravit_web.ui.kit.presence import Presence
+from loravit_web.ui.train.review import pool as pool_module
 from loravit_web.ui.train.review.pool import (
     PoolPanel,
     UnreadableDecision,
@@ -23,6 +26,7 @@ from loravit_web.ui.train.review.pool import (
     read_decision,
     review_html,
     status_text,
+    suspects_said,
     trained_tasks,
     why_text,
 )
@@ -65,6 +69,17 @@ def test_a_pool_is_shown_in_numbers_with_what_can_be_done(filled: RunningApp, po
     assert decided[pool.join].value == "Add 1 confirmed image to the data"
     assert pool.review not in decided
     assert not pool.shown(filled.seen, None)[pool.show].visible
+
+
+def test_a_damaged_list_of_suspects_does_not_keep_the_images_away(
+    filled: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_of: object) -> list[Doubted]:
+        raise SuspectsDamaged("The suspicious labels of the run cannot be read.")
+
+    assert suspects_said(filled.seen, "colours") == ""
+    monkeypatch.setattr(pool_module, "doubted_of_task", damaged)
+    assert suspects_said(filled.seen, "colours") == "The suspicious labels of the run cannot be read."
 
 
 def test_only_an_admin_sees_the_switch_for_images_of_requests(filled: RunningApp, pool: PoolPanel) -> None:
