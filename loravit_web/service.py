@@ -26,7 +26,7 @@ from loravit_web.datasets import DatasetStore, ImageDataset, Uploader
 from loravit_web.datasets.allowances import Allowances
 from loravit_web.datasets.pool.store import PoolStore
 from loravit_web.engine import EnginePool, MultiLoRAViT, fastest_engine
-from loravit_web.engine.compiled import OpenVino, installed_version, openvino_for
+from loravit_web.engine.compiled import installed_version, openvino_for
 from loravit_web.expiry import Expiry
 from loravit_web.runs.admission import Admission
 from loravit_web.runs.estimates import Estimates
@@ -47,12 +47,7 @@ from loravit_web.util.periodic import Periodic
 from loravit_web.visibility import Seen, shown_to
 from loravit_web.worker.supervisor import Supervisor
 from loravit_web.worker.worker import Worker
-from registry import (
-    Deletion,
-    Registry,
-    RegistryError,
-    utc_now,
-)
+from registry import Deletion, Registry, RegistryError, utc_now
 
 Progress = Callable[[float, str], None]
 MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS = 1.0, 60.0
@@ -277,8 +272,8 @@ class Service:
 
     def metrics(self) -> bytes:
         """Return the metrics of the app; errors as of `metrics_of`."""
-        engine = self._predictor.engines.configured if self._predictor is not None else None
-        return metrics_of(self.registry, self.measures.measured(), _held(engine))
+        held = Held.of(self._predictor.engines.configured) if self._predictor is not None else None
+        return metrics_of(self.registry, self.measures.measured(), held)
 
     def _count(self, version_id: int, milliseconds: float | None) -> None:
         self.usage.count(version_id, milliseconds)
@@ -325,11 +320,8 @@ class Service:
 
     def _engine(self, base: Base, dtype: torch.dtype) -> MultiLoRAViT:
         load = stored_adapters(self.registry, base)
-        return fastest_engine(base, dtype, load=load, remembers=self._remembers, openvino=self._openvino)
-
-    @cached_property
-    def _openvino(self) -> OpenVino | None:
-        return openvino_for(self.settings.engine, self._remembers, installed=installed_version())
+        openvino = openvino_for(self.settings.engine, self._remembers, installed=installed_version())
+        return fastest_engine(base, dtype, load=load, remembers=self._remembers, openvino=openvino)
 
     def _dtype(self, base: Base) -> torch.dtype:
         return on_all_cores(lambda: remembered_dtype(base, self._remembers))
@@ -399,11 +391,6 @@ class Service:
     def new_worker(self) -> Worker:
         """Return a worker for this process."""
         return Worker(self.settings, self.registry, self.datasets, load=self._load)
-
-
-def _held(engine: MultiLoRAViT | None) -> Held | None:
-    """Return what an engine holds in memory, or None before the base is loaded."""
-    return None if engine is None else Held(len(engine), len(engine.compiled or ()))
 
 
 def _expiry_seconds(hours: float) -> float:

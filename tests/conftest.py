@@ -107,7 +107,7 @@ def _made_base(seed: int, depth: int, patch_size: int, name: str, init_values: f
     )
 
 
-def _plain_engine(base: Base, dtype: torch.dtype, *, load: Any, remembers: object) -> MultiLoRAViT:
+def _plain_engine(base: Base, dtype: torch.dtype, *, load: Any, **_measured: object) -> MultiLoRAViT:
     return MultiLoRAViT(base, dtype, load=load)
 
 

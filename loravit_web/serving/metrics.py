@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from loravit_web.engine import MultiLoRAViT
 from loravit_web.errors import LoraVitError
 from loravit_web.serving.measures import Measured
 from registry import Registry, RunStatus
@@ -29,6 +30,11 @@ class Held:
 
     adapters: int
     compiled: int
+
+    @staticmethod
+    def of(engine: MultiLoRAViT) -> Held:
+        """Return what an engine holds now."""
+        return Held(len(engine), len(engine.compiled or ()))
 
 
 def metrics_of(registry: Registry, measured: Measured, held: Held | None) -> bytes:

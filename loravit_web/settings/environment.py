@@ -44,8 +44,7 @@ class Settings:
         base: Base to preload: ``embedded`` or the name of a timm model.
         device: Device of answers and training: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto``
             is the first GPU of CUDA if there is one, else the CPU.
-        engine: What computes few images on a CPU: ``torch``, ``openvino``, or the faster one with ``auto``,
-            which is the default of the environment.
+        engine: What computes few images on a CPU: ``torch``, ``openvino``, or the faster one with ``auto``.
         artifact_url: Store of published files instead of a folder in ``home``: a folder, or an address for
             fsspec.
         uploads: Gradio's folder of files that are transferred through the page, or None if unknown.
@@ -73,7 +72,7 @@ class Settings:
     home: Path
     base: str = "embedded"
     device: str = "cpu"
-    engine: Engine = "torch"
+    engine: Engine = "auto"
     artifact_url: str | None = None
     uploads: Path | None = None
     database: str | None = field(default=None, repr=False)

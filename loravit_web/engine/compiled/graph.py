@@ -30,7 +30,7 @@ def has_graph(base: Base, blocks: Sequence[nn.Module]) -> bool:
 def graph_of(blocks: Sequence[nn.Module], shape: Sequence[int], *, first_only: bool) -> Any:
     """Return an ``openvino.Model`` that takes tokens and gives the tokens after each block.
 
-    Shapes are fixed, which OpenVINO computes 5 to 10 % faster than variable ones.
+    Shapes are fixed, because OpenVINO takes 6 to 15 % longer for variable ones.
 
     Args:
         blocks: Float32 blocks for which `has_graph` holds, in order.
