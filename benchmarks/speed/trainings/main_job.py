@@ -17,12 +17,13 @@ def run(arguments: list[str]) -> int:
     """``python -m benchmarks main-job ZIP``; the zip needs ``train/`` and ``test/``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks main-job")
     parser.add_argument("data", help="zip with train/ and test/, such as cifar10.zip")
+    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as home:
         started = time.perf_counter()
         command = [sys.executable, "-m", "loravit_web", "train", options.data, "--name", "objects"]
         result = subprocess.run(
-            [*command, "--preset", "quick", "--json"],
+            [*command, "--preset", "quick", "--seed", str(options.seed), "--json"],
             env={**os.environ, "LORAVIT_HOME": home},
             stdout=subprocess.PIPE,
             check=True,
