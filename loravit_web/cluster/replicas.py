@@ -120,9 +120,8 @@ class Replicas:
             except TimeoutError:
                 break
             except ChannelLost as error:
-                _LOG.warning("Replica %s was lost (%s). Its request is sent again.", name or "-", error)
                 route = replace(route, attempt=route.attempt + 1)
-                if self._is_silent(name, route.attempt):
+                if self._is_silent(name, error, route.attempt):
                     break
                 self._pause(min(wait, max(0.0, deadline - self._clock())))
                 wait = min(2 * wait, LAST_PAUSE_SECONDS)
@@ -178,10 +177,12 @@ class Replicas:
             with self._lock:
                 self._loads[name] -= 1
 
-    def _is_silent(self, lost: str, attempts: int) -> bool:
+    def _is_silent(self, lost: str, error: ChannelLost, attempts: int) -> bool:
         """Note a lost replica, and return whether to give up: all were tried, and for long none answered."""
         with self._lock:
             now = self._clock()
+            if now >= self._avoided.get(lost, now):
+                _LOG.warning("Replica %s was lost (%s). Its requests are sent again.", lost or "-", error)
             self._avoided[lost] = now + AVOIDED_SECONDS
             if self._silent_since is None:
                 self._silent_since = now

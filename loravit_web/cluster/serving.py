@@ -18,8 +18,11 @@ from loravit_web.settings.environment import Settings
 APPLICATION = "loravit"
 QUEUED = 2.0
 """Requests per replica, above which autoscaling adds one."""
-COUNT_SECONDS, MEAN_SECONDS = 2.0, 10.0
-"""Seconds between two counts of requests for autoscaling, and of which it takes the mean."""
+MEAN_SECONDS = 30.0
+"""Seconds of which autoscaling takes the mean of the requests; replicas report them every 10 s.
+
+With a mean of 10 s, gaps between the reports started the count of `GROW_SECONDS` again and again.
+"""
 GROW_SECONDS, SHRINK_SECONDS = 10.0, 120.0
 """Seconds in which more or fewer replicas have to be wanted before their number changes."""
 HEALTH_PERIOD_SECONDS, HEALTH_TIMEOUT_SECONDS = 2.0, 10.0
@@ -98,7 +101,6 @@ def _scaling(fewest: int, most: int) -> dict[str, Any]:
         "min_replicas": fewest,
         "max_replicas": most,
         "policy": {"policy_function": f"{__name__}:replicas_for"},
-        "metrics_interval_s": COUNT_SECONDS,
         "look_back_period_s": MEAN_SECONDS,
         "upscale_delay_s": GROW_SECONDS,
         "downscale_delay_s": SHRINK_SECONDS,
