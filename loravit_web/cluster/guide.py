@@ -97,19 +97,28 @@ class Guide:
             with heard:
                 with tells:  # so that its end is noticed here
                     self._process = process = self._start(tells)
-                try:
-                    while not self._closing.is_set() and heard.poll(self._silent):
-                        self._take(json.loads(heard.recv_bytes()))
-                except EOFError:
-                    pass  # it has ended
+                has_told = self._listen(heard)
             process.kill()
             process.wait()
+            if not has_told and not self._closing.is_set():
+                self._take({"problem": "The Ray cluster does not answer."})
             self._closing.wait(self._retry)
+
+    def _listen(self, heard: Connection) -> bool:
+        """Take what the process tells until it ends or is silent, and return whether it told anything."""
+        has_told = False
+        try:
+            while not self._closing.is_set() and heard.poll(self._silent):
+                self._take(json.loads(heard.recv_bytes()))
+                has_told = True
+        except EOFError:
+            pass  # it has ended
+        return has_told
 
     def _take(self, told: dict[str, Any]) -> None:
         problem = told.get("problem", "")
         if problem and problem != self._problem:
-            _LOG.warning("%s The app looks for them again.", problem)
+            _LOG.warning("%s The app looks for replicas again.", problem)
         if not problem:
             self._addresses = {
                 name: Address(host, port, bytes.fromhex(key))

@@ -83,11 +83,11 @@ def test_without_a_cluster_the_app_says_why_and_looks_again(caplog: pytest.LogCa
         assert processes.exhausted.wait(SECONDS)
         while not guide.names():
             threading.Event().wait(0.001)
-    assert caplog.text.count("No Ray cluster answers at head:6379. The app looks for them again.") == 1
+    assert caplog.text.count("No Ray cluster answers at head:6379. The app looks for replicas again.") == 1
     assert processes.ended >= processes.started - 1
 
 
-def test_a_process_that_says_nothing_is_replaced() -> None:
+def test_a_process_that_says_nothing_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     kept: list[Connection] = []
     processes = Processes()
 
@@ -102,6 +102,7 @@ def test_a_process_that_says_nothing_is_replaced() -> None:
     assert processes.exhausted.wait(SECONDS)
     made.close()
     kept[0].close()
+    assert "The Ray cluster does not answer. The app looks for replicas again." in caplog.text
 
 
 def test_only_new_replicas_are_asked_where_they_are_and_those_that_do_not_tell_again() -> None:
